@@ -1,0 +1,102 @@
+# The daily commands. `make` prints this list from the ## comments.
+# Rule: what a developer runs and what CI runs is the same list (`make check`, then `make test`).
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+MAKEFLAGS += --no-print-directory
+
+export PYTHON
+ARGS ?= --orders 300 --workers 3 --seed 7
+JOBS ?= 2
+PYTEST := .venv/bin/python -m pytest -q
+DEV_DB := embedded:.saga
+SOURCES := saga workers tests examples migrations hatch_build.py
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# Everything that needs the environment depends on its stamp; the stamp lives inside .venv, so that removing .venv is enough.
+.venv/stamp: pyproject.toml constraints.txt scripts/venv.sh
+	@sh scripts/venv.sh 1>&2
+	@touch $@
+
+.PHONY: venv
+venv: .venv/stamp ## make .venv and install the project into it (PYTHON= names the interpreter)
+
+.PHONY: demo
+demo: .venv/stamp ## a shop under fire: lost replies, killed workers, audited ledgers (ARGS= replaces the arguments)
+	@.venv/bin/saga demo $(ARGS)
+
+.PHONY: test
+test: .venv/stamp ## the whole of the tests, in under five minutes on two cores (JOBS=2)
+	@$(PYTEST) -n $(JOBS) --dist loadgroup tests
+
+.PHONY: unit
+unit: .venv/stamp ## the pure tests, in seconds
+	@$(PYTEST) tests/unit
+
+.PHONY: crash
+crash: .venv/stamp ## the tests that kill real processes
+	@$(PYTEST) tests/crash
+
+.PHONY: check
+check: lint types check-docs check-schema ## what CI runs before the tests: format, lint, imports, types, docs, schema
+
+.PHONY: lint
+lint: .venv/stamp ## formatting, lint rules, and who may import whom
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/lint-imports --no-cache
+
+.PHONY: types
+types: .venv/stamp ## mypy strict and pyright strict
+	@.venv/bin/mypy
+	@.venv/bin/basedpyright
+
+.PHONY: fmt
+fmt: .venv/stamp ## format, and fix what can be fixed
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+.PHONY: check-docs
+check-docs: .venv/stamp ## README, docs and examples, executed
+	@$(PYTEST) tests/docs
+
+.PHONY: check-schema
+check-schema: .venv/stamp ## the migrations give exactly the tables of saga.store.schema
+	@$(PYTEST) tests/integration/test_migrations.py
+
+.PHONY: table
+table: .venv/stamp ## write the table of legal transitions again; its diff is what a reviewer reads
+	@.venv/bin/python -m saga.core.table > docs/transitions.md.new
+	@mv docs/transitions.md.new docs/transitions.md
+
+.PHONY: migration
+migration: .venv/stamp ## begin a migration: make migration NAME=verb_noun
+	@test -n "$(NAME)" || { echo 'say what it does: make migration NAME=verb_noun' >&2; exit 2; }
+	@.venv/bin/python scripts/new_migration.py "$(NAME)"
+
+.PHONY: db-up
+db-up: .venv/stamp ## a development database in .saga, migrated
+	@.venv/bin/saga db upgrade --database $(DEV_DB)
+
+.PHONY: db-reset
+db-reset: .venv/stamp ## throw the development database away and make it anew
+	@.venv/bin/python -m saga.dev.embedded stop .saga
+	@rm -rf .saga
+	@$(MAKE) db-up
+
+.PHONY: fresh
+fresh: ## clone HEAD into a new private directory and run `make demo` and `make test` there with a bare PATH
+	@bash scripts/fresh.sh
+
+.PHONY: constraints
+constraints: ## resolve the newest versions again and pin them
+	@sh scripts/constraints.sh
+
+.PHONY: clean
+clean: ## remove what can be made again (not .saga)
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The saga engine for Python and Postgres that never guesses."""

@@ -1,0 +1,1 @@
+"""The worker of the saga engine: the only place that calls services."""
