@@ -1,0 +1,203 @@
+"""The kinds of evidence: one observation each, append-only, never a conclusion.
+
+Rules that hold here: a thing observed is written as it was observed, with the attempt it speaks of; what it
+proves is `verdict`'s business. `encode` and `decode` are the only way to the stored form and back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from saga.core.model import NotExecuted, Outcome, Refused, Succeeded, Unknown
+
+
+class EvidenceKind(StrEnum):
+    """The stored word for an observation."""
+
+    INTENT = "intent"
+    REPLY = "reply"
+    LATE_REPLY = "late_reply"
+    LOST = "lost"
+    PROBE = "probe"
+    STATEMENT = "statement"
+    RETRY = "retry"
+
+
+class Phase(StrEnum):
+    """When a probe was asked: before, or after, every request under the key must have landed (S16)."""
+
+    EARLY = "early"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The service has the effect. `result` is its JSON text."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaidRefused:
+    """The service says that it refused under this key."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The service knows nothing of the key: evidence, never a verdict (S13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The service is still at it. `retry_after` is in seconds."""
+
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """The service guarantees that this key will never land."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The probe itself failed: no evidence about the effect, kept for people (S21)."""
+
+    reason: str
+
+
+ProbeAnswer = Landed | SaidRefused | NotFound | Pending | Fenced | NoAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """The attempt was made durable before its first byte left (S5)."""
+
+    attempt: int
+    at: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """An attempt came to an end for its sender, in time or late (S25)."""
+
+    attempt: int
+    outcome: Outcome
+    late: EvidenceKind = EvidenceKind.REPLY
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """An intent without an outcome, found by another worker (S9): sent or not, nobody knows."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A probe's answer, asked when `attempt` was the newest."""
+
+    attempt: int
+    answer: ProbeAnswer
+    phase: Phase
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StatedLanded:
+    """An operator says that it landed (S37). `result` is JSON text."""
+
+    by: str
+    because: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatedNever:
+    """An operator says that it never landed and never will (S37)."""
+
+    by: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAsked:
+    """An operator gave a spent budget anew. Proves nothing."""
+
+    by: str
+    because: str
+    at: datetime
+
+
+Evidence = Intended | Replied | Lost | Probed | StatedLanded | StatedNever | RetryAsked
+
+_OUTCOMES: dict[str, type[Outcome]] = {
+    "succeeded": Succeeded, "refused": Refused, "not_executed": NotExecuted, "unknown": Unknown,
+}
+_ANSWERS: dict[str, type[ProbeAnswer]] = {
+    "landed": Landed, "refused": SaidRefused, "not_found": NotFound, "pending": Pending, "fenced": Fenced,
+    "no_answer": NoAnswer,
+}
+_WORDS: dict[type, str] = {kind: word for word, kind in (*_OUTCOMES.items(), *_ANSWERS.items())}
+
+
+def word(thing: Outcome | ProbeAnswer) -> str:
+    """The word under which an outcome or an answer is stored and shown."""
+    return _WORDS[type(thing)]
+
+
+def encode(evidence: Evidence) -> tuple[EvidenceKind, int, dict[str, Any]]:
+    """Kind, attempt and body as they are stored; an attempt of 0 speaks of the whole effect."""
+    match evidence:
+        case Intended(attempt, at, deadline):
+            return EvidenceKind.INTENT, attempt, {"at": at.isoformat(), "deadline": deadline.isoformat()}
+        case Replied(attempt, outcome, late):
+            return late, attempt, {"outcome": word(outcome), **asdict(outcome)}
+        case Lost(attempt):
+            return EvidenceKind.LOST, attempt, {}
+        case Probed(attempt, answer, phase, at):
+            body = {"answer": word(answer), "phase": phase.value, "at": at.isoformat(), **asdict(answer)}
+            return EvidenceKind.PROBE, attempt, body
+        case StatedLanded(by, because, result):
+            return EvidenceKind.STATEMENT, 0, {"says": "landed", "by": by, "because": because, "result": result}
+        case StatedNever(by, because):
+            return EvidenceKind.STATEMENT, 0, {"says": "never", "by": by, "because": because}
+        case RetryAsked(by, because, at):
+            return EvidenceKind.RETRY, 0, {"by": by, "because": because, "at": at.isoformat()}
+
+
+def decode(kind: str, attempt: int, body: dict[str, Any]) -> Evidence:
+    """The observation that `encode` stored.
+
+    Raises:
+        ValueError: the kind is not one that this version knows.
+    """
+    rest = dict(body)
+    match EvidenceKind(kind):
+        case EvidenceKind.INTENT:
+            return Intended(attempt, _time(rest["at"]), _time(rest["deadline"]))
+        case EvidenceKind.REPLY | EvidenceKind.LATE_REPLY:
+            outcome = _OUTCOMES[rest.pop("outcome")](**rest)
+            return Replied(attempt, outcome, EvidenceKind(kind))
+        case EvidenceKind.LOST:
+            return Lost(attempt)
+        case EvidenceKind.PROBE:
+            answer, phase, at = _ANSWERS[rest.pop("answer")], Phase(rest.pop("phase")), _time(rest.pop("at"))
+            return Probed(attempt, answer(**rest), phase, at)
+        case EvidenceKind.STATEMENT if rest.pop("says") == "landed":
+            return StatedLanded(**rest)
+        case EvidenceKind.STATEMENT:
+            return StatedNever(**rest)
+        case EvidenceKind.RETRY:
+            return RetryAsked(rest["by"], rest["because"], _time(rest["at"]))
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

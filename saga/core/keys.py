@@ -1,0 +1,39 @@
+"""Idempotency keys and hashes, derived and never drawn (S7, S8).
+
+Rules that hold here: the same saga, step path and direction give the same key after a crash, a failover or a
+second start; fields are framed by their length, so that no two lists of fields spell the same text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+from saga.core.model import Direction
+
+KEY_VERSION = "1"
+
+
+def effect_key(  # noqa: PLR0913 - every field of S7 is one argument
+    secret: bytes, namespace: str, saga: str, business_key: str, step: str, direction: Direction
+) -> str:
+    """The key of one effect over all its attempts: 36 characters, within the limit of every provider."""
+    framed = b"".join(_frame(part) for part in (KEY_VERSION, namespace, saga, business_key, step, direction.value))
+    digest = hmac.new(secret, framed, hashlib.sha256).digest()[:20]
+    return "sk1_" + base64.b32encode(digest).decode().lower()
+
+
+def request_hash(service: str, step: str, arguments: str) -> str:
+    """What a resend must equal (S8)."""
+    return hashlib.sha256(b"".join(_frame(part) for part in (service, step, arguments))).hexdigest()[:32]
+
+
+def input_hash(text: str) -> str:
+    """What a second start under the same key must equal."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _frame(part: str) -> bytes:
+    raw = part.encode()
+    return len(raw).to_bytes(4, "big") + raw

@@ -1,0 +1,118 @@
+"""What a service promises and how a step behaves, as plain values that the rules read.
+
+Rules that hold here: every default is pessimistic; durations are `timedelta`; `problems` names every
+promise that could never be kept, so that a bad definition is refused before anything runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from saga.core.retry import Retry
+
+ZERO = timedelta(0)
+
+
+class Remembers(StrEnum):
+    """What a service keeps under an idempotency key."""
+
+    NOTHING = "nothing"
+    SUCCESSES = "successes"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Promises:
+    """What the service behind an effect promises (source: its documentation).
+
+    remembers: what is kept under a key. key_lifetime: for how long. lateness: the longest that a request
+    may still land after its deadline. staleness: how far its status answers may lag behind.
+    """
+
+    remembers: Remembers = Remembers.NOTHING
+    key_lifetime: timedelta | None = None
+    lateness: timedelta = timedelta(minutes=2)
+    staleness: timedelta = timedelta(seconds=5)
+
+    @property
+    def dedups(self) -> bool:
+        """Whether the same key twice is one effect."""
+        return self.remembers is not Remembers.NOTHING
+
+    @property
+    def margin(self) -> timedelta:
+        """How long before the key's end sends stop: 1 h or 5 %, half of a lifetime under 2 h (S10)."""
+        lifetime = self.key_lifetime or ZERO
+        if lifetime < timedelta(hours=2):
+            return lifetime / 2
+        return max(timedelta(hours=1), lifetime * 0.05)
+
+    def problems(self) -> list[str]:
+        """Every promise that no service can mean, as sentences."""
+        found: list[str] = []
+        for name in ("lateness", "staleness"):
+            if getattr(self, name) < ZERO:
+                found.append(f"{name} is negative: give a duration of zero or more")
+        if self.dedups and self.key_lifetime is None:
+            found.append(f'remembers="{self.remembers}" without key_lifetime: say for how long the key lives')
+        if not self.dedups and self.key_lifetime is not None:
+            found.append('key_lifetime without remembers: say remembers="successes" or "all"')
+        if self.key_lifetime is not None and self.key_lifetime <= ZERO:
+            found.append("key_lifetime must be more than zero")
+        return found
+
+
+class InDoubt(StrEnum):
+    """What a step does when its doubt cannot be settled."""
+
+    PARK = "park"
+    ACCEPT = "accept"
+
+
+class Kind(StrEnum):
+    """What a duplicate of the effect means."""
+
+    EFFECT = "effect"
+    """A duplicate is a defect."""
+    REPEATABLE = "repeatable"
+    """A duplicate is acceptable: unknown is resent without a probe."""
+    READS = "reads"
+    """Changes nothing: retried freely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How one effect is sent, retried and settled.
+
+    timeout: budget of one attempt. settle_within, probes: the budget of a doubt (S22).
+    pending_within: the budget of a service that keeps saying "pending" (S21).
+    """
+
+    timeout: timedelta
+    retry: Retry = field(default_factory=Retry)
+    settle_within: timedelta = timedelta(hours=1)
+    pending_within: timedelta = timedelta(hours=24)
+    probes: int = 60
+    can_probe: bool = False
+    kind: Kind = Kind.EFFECT
+    in_doubt: InDoubt = InDoubt.PARK
+
+    def problems(self, promises: Promises) -> list[str]:
+        """Everything in this policy that cannot work with these promises, as sentences."""
+        found: list[str] = []
+        for name in ("timeout", "settle_within", "pending_within"):
+            if getattr(self, name) <= ZERO:
+                found.append(f"{name} must be more than zero")
+        if self.probes < 1:
+            found.append("probes must be at least 1")
+        found += self.retry.problems()
+        if promises.key_lifetime is not None and promises.dedups:
+            usable = promises.key_lifetime - promises.margin
+            if self.timeout + promises.lateness >= usable:
+                found.append(
+                    f"no send would ever be allowed: timeout {self.timeout} + lateness {promises.lateness} "
+                    f"is not less than the usable life of the key, {usable} (S10)"
+                )
+        return found

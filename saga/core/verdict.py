@@ -1,0 +1,155 @@
+"""Evidence and promises in, the proven outcome out: the one place that concludes.
+
+Rules that hold here (settling.md): what is not proven is unknown (S2); an effect is settled only if every
+attempt is, or a reply that the service stores under the key speaks for all (S4, S17); "not found" proves
+nothing before quiescence (S13, S16); an operator's statement is evidence that proof outranks (S37).
+The order of the clauses in `verdict` is the order of their strength.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from saga.core.evidence import (
+    Evidence,
+    Fenced,
+    Intended,
+    Landed,
+    Lost,
+    NotFound,
+    Phase,
+    Probed,
+    Replied,
+    SaidRefused,
+    StatedLanded,
+    StatedNever,
+)
+from saga.core.model import NotExecuted, Outcome, Refused, Succeeded, Unknown
+from saga.core.promises import Kind, Policy, Promises, Remembers
+
+QUIET_READS = 2
+"""How many "not found" after quiescence prove that nothing happened (S16)."""
+
+
+class Basis(StrEnum):
+    """What a verdict rests on."""
+
+    PROOF = "proof"
+    STATEMENT = "statement"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome that the evidence proves, what it rests on, and whether evidence contradicts it."""
+
+    outcome: Outcome
+    basis: Basis = Basis.PROOF
+    contradiction: str | None = None
+
+
+def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> Verdict:
+    """What the evidence proves about one effect. Pure: the same evidence always gives the same verdict."""
+    proof = _proof(evidence, promises, policy)
+    stated = next((e for e in reversed(evidence) if isinstance(e, StatedLanded | StatedNever)), None)
+    match (proof, stated):
+        case (Unknown(), StatedLanded(result=result)):
+            return Verdict(Succeeded(result, rule="statement"), Basis.STATEMENT)
+        case (Unknown(), StatedNever(because=because)):
+            return Verdict(NotExecuted(because, rule="statement"), Basis.STATEMENT)
+        case (Succeeded(), StatedNever(by=by)):
+            return Verdict(proof, contradiction=f"it landed, although {by} stated that it never did")
+        case (NotExecuted() | Refused(), StatedLanded(by=by)):
+            return Verdict(proof, contradiction=f"it did not land, although {by} stated that it did")
+        case _:
+            return Verdict(proof)
+
+
+def _proof(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> Outcome:
+    landed = _landed(evidence)
+    if landed is not None:
+        return landed
+    if any(isinstance(e, Probed) and isinstance(e.answer, Fenced) for e in evidence):
+        return NotExecuted("the service fenced the key", rule="fenced")
+    stored = _stored_refusal(evidence, promises)
+    if stored is not None:
+        return stored
+    attempts = outcomes(evidence)
+    if not attempts:
+        return NotExecuted("never sent", rule="no intent")
+    last = attempts[max(attempts)]
+    doubted = [n for n, outcome in attempts.items() if isinstance(outcome, Unknown)]
+    if policy.kind is Kind.READS and isinstance(last, Unknown):
+        return NotExecuted(last.reason, rule="reads")  # it changes nothing, so nothing can have happened
+    if policy.kind is Kind.READS or not doubted:
+        return last
+    if _quiet(evidence, max(attempts), promises):
+        # Every attempt in doubt is now proven not executed; a last refusal stands on its own (S17).
+        return last if isinstance(last, Refused) else NotExecuted("never landed", rule="quiescence")
+    return _first_doubt(attempts, doubted)
+
+
+def _first_doubt(attempts: dict[int, Outcome], doubted: list[int]) -> Unknown:
+    first = attempts[doubted[-1]]
+    reason = first.reason if isinstance(first, Unknown) else ""
+    return Unknown(f"attempt {doubted[-1]}: {reason}")
+
+
+def outcomes(evidence: Iterable[Evidence]) -> dict[int, Outcome]:
+    """Each attempt's own outcome; one without a reply is unknown (S9)."""
+    found: dict[int, Outcome] = {}
+    for item in evidence:
+        match item:
+            case Intended(attempt=n):
+                found.setdefault(n, Unknown("no reply yet"))
+            case Lost(attempt=n):
+                if isinstance(found.get(n, Unknown("")), Unknown):
+                    found[n] = Unknown("its worker went away before it told the outcome")
+            case Replied(attempt=n, outcome=outcome):
+                # A late reply beats the "unknown" that its sender recorded at the deadline, never a proof.
+                if n not in found or isinstance(found[n], Unknown):
+                    found[n] = outcome
+            case _:
+                pass
+    return dict(sorted(found.items()))
+
+
+def _landed(evidence: Iterable[Evidence]) -> Succeeded | None:
+    for item in evidence:
+        match item:
+            case Replied(outcome=Succeeded() as outcome):
+                return outcome
+            case Probed(answer=Landed(result)):
+                return Succeeded(result, rule="probe")
+            case _:
+                pass
+    return None
+
+
+def _stored_refusal(evidence: Iterable[Evidence], promises: Promises) -> Refused | None:
+    """A refusal that the service keeps under the key, and that so speaks for every attempt (S4, S13)."""
+    if promises.remembers is not Remembers.ALL:
+        return None
+    for item in evidence:
+        match item:
+            case Replied(outcome=Refused() as outcome):
+                return outcome
+            case Probed(answer=SaidRefused(code, message)):
+                return Refused(code, message, rule="probe")
+            case _:
+                pass
+    return None
+
+
+def _quiet(evidence: Iterable[Evidence], newest: int, promises: Promises) -> bool:
+    """At least two "not found", spaced by the staleness, asked after everything must have landed (S16)."""
+    reads = [
+        e.at
+        for e in evidence
+        if isinstance(e, Probed)
+        and e.phase is Phase.QUIET
+        and e.attempt == newest
+        and isinstance(e.answer, NotFound | SaidRefused)
+    ]
+    return len(reads) >= QUIET_READS and max(reads) - min(reads) >= promises.staleness
