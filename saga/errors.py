@@ -1,0 +1,145 @@
+"""Everything that the engine raises, and the exceptions by which a step tells its outcome.
+
+Rules that hold here: every message is a sentence that says what to do; `StepFailed` is all that a saga
+function ever sees of a step that did not succeed; `Unknown` is not a `StepFailed`, because unknown never
+reaches a saga function. `core` has its own frozen outcomes; these are ordinary exceptions for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class SagaError(Exception):
+    """The base of everything that the engine raises on purpose."""
+
+
+class StepFailed(SagaError):
+    """A step is settled, and did not happen: `Refused` or `NotExecuted`. Turns a saga backward."""
+
+
+class Refused(StepFailed):
+    """A final no of the service. Raised by steps and saga functions, *returned* by probes.
+
+    code: a short machine-readable word, such as "card_declined". message: for people.
+    rule: the name of the proof, when a classifier found it (S2).
+    """
+
+    def __init__(self, code: str, message: str = "", *, rule: str | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.rule = rule
+        super().__init__(f"{code}: {message}" if message else code)
+
+
+class NotExecuted(StepFailed):
+    """Certain that nothing happened: safe to send again. Raise it only before anything was sent.
+
+    retry_after: seconds that the service asked us to wait, or None.
+    rule: the name of the proof, when a classifier found it (S2).
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None, *, rule: str | None = None) -> None:
+        self.reason = reason
+        self.retry_after = retry_after
+        self.rule = rule
+        super().__init__(reason)
+
+
+class Unknown(SagaError):
+    """Raised by a step that cannot tell whether its effect happened; the engine settles it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def only_step_failures(error: BaseException) -> bool:
+    """Whether `error` is a `StepFailed`, or an exception group of nothing else, however deep."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(StepFailed)[1] is None
+    return isinstance(error, StepFailed)
+
+
+def step_failures(error: BaseException) -> list[StepFailed]:
+    """Every `StepFailed` in `error`, in the order of an exception group."""
+    if isinstance(error, BaseExceptionGroup):
+        return [found for inner in error.exceptions for found in step_failures(inner)]
+    return [error] if isinstance(error, StepFailed) else []
+
+
+class DefinitionError(SagaError):
+    """Definitions that cannot work. Shows every problem at once, each as a sentence.
+
+    problems: the sentences.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = list(problems)
+        count = len(self.problems)
+        head = "1 problem" if count == 1 else f"{count} problems"
+        super().__init__("\n".join([f"{head} in the definitions:", *(f"  - {one}" for one in self.problems)]))
+
+
+class DefinitionWarning(UserWarning):
+    """A definition that works, but probably not as its author thinks."""
+
+
+class InputError(SagaError, ValueError):
+    """The input of a saga has the wrong shape; nothing was started."""
+
+
+class StoreError(SagaError):
+    """The database could not do what was asked of it."""
+
+
+class DatabaseUnreachable(StoreError):
+    """No connection to the database."""
+
+
+class SchemaMismatch(StoreError):
+    """The schema in the database is older or newer than this release."""
+
+
+class Unstorable(StoreError, ValueError):
+    """A value that JSON in Postgres cannot hold, such as NaN or the character NUL."""
+
+
+class TooLarge(StoreError, ValueError):
+    """A value over the limit of size."""
+
+
+class NotFoundError(SagaError):
+    """There is no such saga, step or id."""
+
+
+class KeyConflict(SagaError):
+    """The key was used before, with another input; the caller's transaction is unharmed."""
+
+
+class NotCommitted(SagaError):
+    """Waiting for a saga whose row is not committed yet: commit first, then wait."""
+
+
+class Unsafe(SagaError):
+    """An operator's act that was refused because it could hide or double an effect."""
+
+
+class Ended(SagaError):
+    """The base of what `Handle.result` raises in place of a result. `view`: the saga as it was seen."""
+
+    def __init__(self, message: str, *, view: object = None) -> None:
+        self.view = view
+        super().__init__(message)
+
+
+class SagaFailed(Ended):
+    """The saga ended without its result, and everything it did is undone."""
+
+
+class SagaAbandoned(Ended):
+    """An operator ended the saga; nothing is claimed about what was undone."""
+
+
+class StillProcessing(Ended):
+    """The saga has not ended yet. Nothing is wrong: ask again later."""
