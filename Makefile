@@ -11,16 +11,18 @@ ARGS ?= --orders 300 --workers 3 --seed 7
 JOBS ?= 2
 PYTEST := .venv/bin/python -m pytest -q
 DEV_DB := embedded:.saga
-SOURCES := saga workers tests examples migrations hatch_build.py
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# Everything that needs the environment depends on its stamp; the stamp lives inside .venv, so that removing .venv is enough.
-.venv/stamp: pyproject.toml constraints.txt scripts/venv.sh
+# Everything that needs the environment depends on its stamp. The stamp lives inside .venv and holds the directory's
+# name: an environment that was moved with its checkout, or whose Python is gone, is not there for make.
+ifneq ($(shell cat .venv/stamp 2>/dev/null && .venv/bin/python -c '' 2>/dev/null && echo works),$(CURDIR) works)
+.PHONY: .venv/stamp
+endif
+.venv/stamp: pyproject.toml constraints.txt scripts/venv.sh hatch_build.py
 	@sh scripts/venv.sh 1>&2
-	@touch $@
 
 .PHONY: venv
 venv: .venv/stamp ## make .venv and install the project into it (PYTHON= names the interpreter)
@@ -48,7 +50,7 @@ check: lint types check-docs check-schema ## what CI runs before the tests: form
 lint: .venv/stamp ## formatting, lint rules, and who may import whom
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
-	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/lint-imports --no-cache --no-logo
 
 .PHONY: types
 types: .venv/stamp ## mypy strict and pyright strict
@@ -66,7 +68,7 @@ check-docs: .venv/stamp ## README, docs and examples, executed
 
 .PHONY: check-schema
 check-schema: .venv/stamp ## the migrations give exactly the tables of saga.store.schema
-	@$(PYTEST) tests/integration/test_migrations.py
+	@$(PYTEST) tests/integration -k schema
 
 .PHONY: table
 table: .venv/stamp ## write the table of legal transitions again; its diff is what a reviewer reads
@@ -93,8 +95,8 @@ fresh: ## clone HEAD into a new private directory and run `make demo` and `make 
 	@bash scripts/fresh.sh
 
 .PHONY: constraints
-constraints: ## resolve the newest versions again and pin them
-	@sh scripts/constraints.sh
+constraints: ## resolve the newest versions again and pin them, names and versions only
+	@python3 scripts/constraints.py
 
 .PHONY: clean
 clean: ## remove what can be made again (not .saga)

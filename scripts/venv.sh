@@ -4,7 +4,9 @@
 # Rules:
 #   * The interpreter is the first of $PYTHON python3.14 … python3.11 python3 that runs and is 3.11 or newer.
 #   * Without ensurepip (Debian splits it off) virtualenv or uv makes the environment, where one is there.
-#   * A half-made .venv (no working pip in it) is removed, never repaired: a mixture of two Pythons is worse than none.
+#   * A half-made .venv is removed, never repaired: one without a working pip, one that was moved (its programs name
+#     their old place), one whose Python is too old. A mixture of two environments is worse than none.
+#   * The stamp is written last, and holds the directory for which the environment was made.
 set -eu
 exec 1>&2
 cd "$(dirname "$0")/.."
@@ -44,14 +46,19 @@ make_environment() {
     trap - EXIT INT TERM HUP
 }
 
-if [ -e .venv ] && ! .venv/bin/python -c 'import pip' >/dev/null 2>&1; then
-    say "removing a half-made .venv"
-    rm -rf .venv
+whole() {
+    usable .venv/bin/python && .venv/bin/python -c 'import pip' >/dev/null 2>&1 &&
+        [ "$(cat .venv/place 2>/dev/null)" = "$PWD" ]
+}
+
+if [ -e .venv ] || [ -L .venv ]; then
+    whole || { say "removing a half-made .venv"; rm -rf .venv; }
 fi
 if [ ! -e .venv ]; then
     python=$(choose 3>&1 >&2) || exit 1
     say "making .venv with $("$python" -c 'import sys; print(sys.executable, sys.version.split()[0])')"
     make_environment
+    pwd > .venv/place
 fi
 
 # The build backend comes first and pinned, so that building the project itself needs no second, unpinned download.
@@ -59,4 +66,5 @@ pip() { .venv/bin/python -m pip --disable-pip-version-check --no-input "$@"; }
 say "installing (a minute on the first run)"
 pip install --quiet -c constraints.txt hatchling editables
 pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev,demo,uvloop]'
+pwd > .venv/stamp
 say "ready"
