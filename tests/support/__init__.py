@@ -1,0 +1,1 @@
+"""What several tests share: the repository, processes, services to call. No test is in it."""
