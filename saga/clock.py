@@ -1,18 +1,11 @@
-"""The clock that budgets are counted on.
-
-Rule that holds here: a budget is counted on CLOCK_BOOTTIME (S35), because `time.monotonic` stops while a
-machine sleeps, and an attempt would then be sent after its deadline. Elsewhere than on Linux the monotonic
-clock is what there is.
-"""
+"""The two local clocks: time since boot, suspend included, and nothing that jumps (S35)."""
 
 from __future__ import annotations
 
-import sys
 import time
 
 
 def boottime() -> float:
-    """Seconds since boot, suspend included where the system can tell. Only differences mean anything."""
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    """Seconds on CLOCK_BOOTTIME, which counts through suspend; elsewhere on the monotonic clock."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from saga.core.evidence import Evidence, NoAnswer, NotFound, Pending, Phase, Probed, ProbeAnswer, SaidRefused
-from saga.core.model import Direction, NotExecuted, Outcome, Refused, Succeeded, Unknown
+from saga.core.evidence import Evidence, NotFound, Pending, Phase, ProbeAnswer, Probed, SaidRefused
+from saga.core.model import Direction, NotExecuted, Refused, Succeeded, Unknown
 from saga.core.promises import InDoubt, Kind, Policy, Promises
 from saga.core.retry import backoff
 from saga.core.verdict import Verdict, outcomes, verdict
@@ -103,7 +103,7 @@ class Facts:
     in_doubt: InDoubt
 
 
-def rule(facts: Facts) -> Action:  # noqa: C901, PLR0911, PLR0912 - a table: one line a rule
+def rule(facts: Facts) -> Action:
     """The action that the rules prescribe. Order matters: the first line that fits."""
     match (facts.stage, facts.want, facts.budget, facts.means, facts.key, facts.asked):
         case (Stage.IN_FLIGHT, _, _, _, _, _):

@@ -21,7 +21,9 @@ def parse(value: Duration) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a duration: write a timedelta or a text like '10s', '5m', '24h', '7d'")
+        raise TypeError(
+            f"{value!r} is not a duration: write a timedelta or a text like '10s', '5m', '24h', '7d'"
+        )
     text = value.strip()
     sign = -1 if text.startswith("-") else 1
     body = text.removeprefix("-")

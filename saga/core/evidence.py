@@ -139,10 +139,17 @@ class RetryAsked:
 Evidence = Intended | Replied | Lost | Probed | StatedLanded | StatedNever | RetryAsked
 
 _OUTCOMES: dict[str, type[Outcome]] = {
-    "succeeded": Succeeded, "refused": Refused, "not_executed": NotExecuted, "unknown": Unknown,
+    "succeeded": Succeeded,
+    "refused": Refused,
+    "not_executed": NotExecuted,
+    "unknown": Unknown,
 }
 _ANSWERS: dict[str, type[ProbeAnswer]] = {
-    "landed": Landed, "refused": SaidRefused, "not_found": NotFound, "pending": Pending, "fenced": Fenced,
+    "landed": Landed,
+    "refused": SaidRefused,
+    "not_found": NotFound,
+    "pending": Pending,
+    "fenced": Fenced,
     "no_answer": NoAnswer,
 }
 _WORDS: dict[type, str] = {kind: word for word, kind in (*_OUTCOMES.items(), *_ANSWERS.items())}
@@ -166,7 +173,11 @@ def encode(evidence: Evidence) -> tuple[EvidenceKind, int, dict[str, Any]]:
             body = {"answer": word(answer), "phase": phase.value, "at": at.isoformat(), **asdict(answer)}
             return EvidenceKind.PROBE, attempt, body
         case StatedLanded(by, because, result):
-            return EvidenceKind.STATEMENT, 0, {"says": "landed", "by": by, "because": because, "result": result}
+            return (
+                EvidenceKind.STATEMENT,
+                0,
+                {"says": "landed", "by": by, "because": because, "result": result},
+            )
         case StatedNever(by, because):
             return EvidenceKind.STATEMENT, 0, {"says": "never", "by": by, "because": because}
         case RetryAsked(by, because, at):

@@ -44,7 +44,9 @@ def broken(saga: SagaRecord) -> list[str]:
         found += [f"{saga.status}, but {e.step} ({e.direction}) is {e.status}" for e in _unsettled(saga)]
     if saga.status is SagaStatus.COMPENSATED and saga.plan is not None:
         done = {e.step for e in saga.effects if _undone(e)}
-        found += [f"compensated, but the undo of {step} did not land" for step in saga.plan if step not in done]
+        found += [
+            f"compensated, but the undo of {step} did not land" for step in saga.plan if step not in done
+        ]
     return found
 
 
@@ -91,5 +93,3 @@ def _unsettled(saga: SagaRecord) -> Iterable[EffectRecord]:
 
 def _undone(effect: EffectRecord) -> bool:
     return effect.direction is Direction.BACKWARD and effect.status is EffectStatus.SUCCEEDED
-
-

@@ -15,11 +15,13 @@ from saga.core.model import Direction
 KEY_VERSION = "1"
 
 
-def effect_key(  # noqa: PLR0913 - every field of S7 is one argument
-    secret: bytes, namespace: str, saga: str, business_key: str, step: str, direction: Direction
+def effect_key(
+    secret: bytes, namespace: str, *, saga: str, business_key: str, step: str, direction: Direction
 ) -> str:
     """The key of one effect over all its attempts: 36 characters, within the limit of every provider."""
-    framed = b"".join(_frame(part) for part in (KEY_VERSION, namespace, saga, business_key, step, direction.value))
+    framed = b"".join(
+        _frame(part) for part in (KEY_VERSION, namespace, saga, business_key, step, direction.value)
+    )
     digest = hmac.new(secret, framed, hashlib.sha256).digest()[:20]
     return "sk1_" + base64.b32encode(digest).decode().lower()
 

@@ -51,10 +51,11 @@ class Promises:
 
     def problems(self) -> list[str]:
         """Every promise that no service can mean, as sentences."""
-        found: list[str] = []
-        for name in ("lateness", "staleness"):
-            if getattr(self, name) < ZERO:
-                found.append(f"{name} is negative: give a duration of zero or more")
+        found = [
+            f"{name} is negative: give a duration of zero or more"
+            for name in ("lateness", "staleness")
+            if getattr(self, name) < ZERO
+        ]
         if self.dedups and self.key_lifetime is None:
             found.append(f'remembers="{self.remembers}" without key_lifetime: say for how long the key lives')
         if not self.dedups and self.key_lifetime is not None:
@@ -101,10 +102,11 @@ class Policy:
 
     def problems(self, promises: Promises) -> list[str]:
         """Everything in this policy that cannot work with these promises, as sentences."""
-        found: list[str] = []
-        for name in ("timeout", "settle_within", "pending_within"):
-            if getattr(self, name) <= ZERO:
-                found.append(f"{name} must be more than zero")
+        found = [
+            f"{name} must be more than zero"
+            for name in ("timeout", "settle_within", "pending_within")
+            if getattr(self, name) <= ZERO
+        ]
         if self.probes < 1:
             found.append("probes must be at least 1")
         found += self.retry.problems()

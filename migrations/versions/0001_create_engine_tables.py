@@ -1,0 +1,309 @@
+"""Create the engine's tables.
+
+Kind: expand
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+
+
+GUARDED = ("evidence", "audit")
+
+
+def upgrade() -> None:
+    """Every table, the guards of what is insert-only, and the secret that idempotency keys derive from."""
+    schema = op.get_context().version_table_schema
+    _audit(schema)
+    _effect(schema)
+    _evidence(schema)
+    _request(schema)
+    _saga(schema)
+    _setting(schema)
+    _worker(schema)
+    _guard(schema)
+    _secret(schema)
+
+
+def _audit(schema: str) -> None:
+    op.create_table(
+        "audit",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("act", sa.Text(), nullable=False),
+        sa.Column("saga_id", sa.Uuid(), nullable=True),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("detail", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.Column("previous", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_audit")),
+        schema=schema,
+    )
+    op.create_index(op.f("ix_audit_saga_id"), "audit", ["saga_id"], unique=False, schema=schema)
+
+
+def _effect(schema: str) -> None:
+    op.create_table(
+        "effect",
+        sa.Column("saga_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("request_hash", sa.Text(), nullable=False),
+        sa.Column("arguments", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("intent_id", sa.Uuid(), nullable=False),
+        sa.Column("worker", sa.Uuid(), nullable=False),
+        sa.Column("first_intent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("intent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("key_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("result", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.Column("error", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.Column("proof", sa.Text(), nullable=True),
+        sa.Column("by_statement", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("completion", sa.Integer(), nullable=True),
+        sa.Column("doubt_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("probes", sa.Integer(), server_default="0", nullable=False),
+        sa.CheckConstraint(
+            "(status IN ('succeeded', 'refused', 'not_executed', 'accepted')) = (completion IS NOT NULL)",
+            name=op.f("ck_effect_completion_when_settled"),
+        ),
+        sa.CheckConstraint("direction IN ('forward', 'backward')", name=op.f("ck_effect_direction_known")),
+        sa.CheckConstraint(
+            "status <> 'succeeded' OR proof IS NOT NULL", name=op.f("ck_effect_success_has_proof")
+        ),
+        sa.CheckConstraint(
+            "status IN ('sent', 'doubt', 'idle', 'succeeded', 'refused', 'not_executed', 'accepted')",
+            name=op.f("ck_effect_status_known"),
+        ),
+        sa.CheckConstraint("attempt >= 1", name=op.f("ck_effect_attempt_counts_from_one")),
+        sa.PrimaryKeyConstraint("saga_id", "step", "direction", name=op.f("pk_effect")),
+        schema=schema,
+        postgresql_with={"fillfactor": "80"},
+    )
+    op.create_index(
+        "ix_effect_in_doubt",
+        "effect",
+        ["service"],
+        unique=False,
+        schema=schema,
+        postgresql_where=sa.text("status IN ('sent', 'doubt')"),
+    )
+
+
+def _evidence(schema: str) -> None:
+    op.create_table(
+        "evidence",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("saga_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("worker", sa.Uuid(), nullable=True),
+        sa.Column("body", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.CheckConstraint("direction IN ('forward', 'backward')", name=op.f("ck_evidence_direction_known")),
+        sa.CheckConstraint(
+            "kind IN ('intent', 'reply', 'late_reply', 'lost', 'probe', 'statement', 'retry')",
+            name=op.f("ck_evidence_kind_known"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
+        schema=schema,
+    )
+    op.create_index(
+        op.f("ix_evidence_saga_id_at"), "evidence", ["saga_id", "at"], unique=False, schema=schema
+    )
+
+
+def _request(schema: str) -> None:
+    op.create_table(
+        "request",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("saga_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answer", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_request")),
+        schema=schema,
+    )
+    op.create_index(
+        "ix_request_open",
+        "request",
+        ["asked_at"],
+        unique=False,
+        schema=schema,
+        postgresql_where=sa.text("answered_at IS NULL"),
+    )
+
+
+def _saga(schema: str) -> None:
+    op.create_table(
+        "saga",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("direction", sa.Text(), server_default="forward", nullable=False),
+        sa.Column("wake_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("waiting_for", sa.Text(), nullable=True),
+        sa.Column("owner", sa.Uuid(), nullable=True),
+        sa.Column("lane", sa.SmallInteger(), nullable=True),
+        sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("inbox", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("input", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.Column("input_hash", sa.Text(), nullable=False),
+        sa.Column("output", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.Column("error", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.Column("degraded", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.Column("plan", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_requested", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("park_cause", sa.Text(), nullable=True),
+        sa.Column("park_reason", sa.Text(), nullable=True),
+        sa.Column("park_detail", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.Column("alarm", sa.Text(), nullable=True),
+        sa.Column("revision", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("last_write", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(direction = 'backward') = (plan IS NOT NULL)", name=op.f("ck_saga_plan_while_backward")
+        ),
+        sa.CheckConstraint(
+            "(status = 'parked') = (park_cause IS NOT NULL)", name=op.f("ck_saga_cause_while_parked")
+        ),
+        sa.CheckConstraint(
+            "(status = 'running') = (owner IS NOT NULL)", name=op.f("ck_saga_owner_while_running")
+        ),
+        sa.CheckConstraint(
+            "(status IN ('completed', 'compensated', 'abandoned')) = (finished_at IS NOT NULL)",
+            name=op.f("ck_saga_finished_at_end"),
+        ),
+        sa.CheckConstraint("direction IN ('forward', 'backward')", name=op.f("ck_saga_direction_known")),
+        sa.CheckConstraint(
+            "park_cause IS NULL OR park_cause IN ('in_doubt', 'compensation_refused', 'compensation_stuck', 'code_changed', 'code_failed', 'not_awaited', 'unstorable')",
+            name=op.f("ck_saga_park_cause_known"),
+        ),
+        sa.CheckConstraint(
+            "status <> 'compensated' OR direction = 'backward'", name=op.f("ck_saga_compensated_backward")
+        ),
+        sa.CheckConstraint(
+            "status <> 'completed' OR direction = 'forward'", name=op.f("ck_saga_completed_forward")
+        ),
+        sa.CheckConstraint(
+            "status IN ('ready', 'running', 'asleep', 'parked', 'completed', 'compensated', 'abandoned')",
+            name=op.f("ck_saga_status_known"),
+        ),
+        sa.CheckConstraint("(owner IS NULL) = (lane IS NULL)", name=op.f("ck_saga_lane_with_owner")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saga")),
+        sa.UniqueConstraint("name", "key", name=op.f("uq_saga_name_key")),
+        schema=schema,
+    )
+    op.create_index(
+        "ix_saga_alarm",
+        "saga",
+        ["id"],
+        unique=False,
+        schema=schema,
+        postgresql_where=sa.text("alarm IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_saga_asleep",
+        "saga",
+        ["wake_at"],
+        unique=False,
+        schema=schema,
+        postgresql_where=sa.text("status = 'asleep'"),
+    )
+    op.create_index(
+        "ix_saga_owner",
+        "saga",
+        ["owner"],
+        unique=False,
+        schema=schema,
+        postgresql_where=sa.text("status = 'running'"),
+    )
+    op.create_index(
+        "ix_saga_parked",
+        "saga",
+        ["park_cause"],
+        unique=False,
+        schema=schema,
+        postgresql_where=sa.text("status = 'parked'"),
+    )
+    op.create_index(
+        "ix_saga_ready",
+        "saga",
+        ["wake_at"],
+        unique=False,
+        schema=schema,
+        postgresql_where=sa.text("status = 'ready'"),
+    )
+
+
+def _setting(schema: str) -> None:
+    op.create_table(
+        "setting",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_setting")),
+        schema=schema,
+    )
+
+
+def _worker(schema: str) -> None:
+    op.create_table(
+        "worker",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("lane", sa.SmallInteger(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("serves", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("lease", sa.Interval(), nullable=False),
+        sa.Column("batch", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("beat", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("state IN ('working', 'draining')", name=op.f("ck_worker_state_known")),
+        sa.PrimaryKeyConstraint("id", "lane", name=op.f("pk_worker")),
+        schema=schema,
+        postgresql_with={"fillfactor": "50"},
+    )
+
+
+def _guard(schema: str) -> None:
+    """Evidence and audit are only ever inserted: an update or a delete is an error, whoever tries."""
+    op.execute(
+        f"""CREATE FUNCTION "{schema}".insert_only() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION '% is insert-only', TG_TABLE_NAME USING ERRCODE = '42501'; END $$"""
+    )
+    for table in GUARDED:
+        op.execute(
+            f"""CREATE TRIGGER insert_only BEFORE UPDATE OR DELETE ON "{schema}".{table}
+            FOR EACH ROW EXECUTE FUNCTION "{schema}".insert_only()"""
+        )
+
+
+def _secret(schema: str) -> None:
+    """Idempotency keys derive from a secret; an engine that is given none takes this one."""
+    op.execute(
+        f"""INSERT INTO "{schema}".setting (name, value)
+        VALUES ('secret', gen_random_uuid()::text || gen_random_uuid()::text)"""
+    )

@@ -1,0 +1,129 @@
+"""What a saga asks the journal to write: one `Unit` a turn, all of it or nothing.
+
+Rules that hold here: values are encoded and checked before they come here; a unit carries the epoch of the
+claim under which it was made, and is written only while that claim holds; times are left to the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from saga.core.evidence import EvidenceKind
+from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An attempt that is about to be sent (S5). `timeout` and `key_lifetime` in seconds."""
+
+    step: str
+    direction: Direction
+    attempt: int
+    intent_id: UUID
+    position: int
+    name: str
+    service: str
+    key: str
+    request_hash: str
+    arguments: str
+    timeout: float
+    key_lifetime: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeWrite:
+    """Where an effect stands after an observation. `ended`: the newest attempt has come to its end."""
+
+    step: str
+    direction: Direction
+    attempt: int
+    status: EffectStatus
+    ended: bool
+    result: str | None = None
+    error: str | None = None
+    proof: str | None = None
+    by_statement: bool = False
+    completion: int | None = None
+    in_doubt: bool = False
+    probes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceWrite:
+    """One observation to be kept. The id is the writer's own, so that a second write changes nothing."""
+
+    id: UUID
+    step: str
+    direction: Direction
+    attempt: int
+    kind: EvidenceKind
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class SagaWrite:
+    """Where the saga goes. `seen`: written only if the inbox still stands there; None: in any case."""
+
+    status: SagaStatus
+    direction: Direction
+    seen: int | None
+    wake_at: datetime | None = None
+    waiting_for: str | None = None
+    output: str | None = None
+    error: str | None = None
+    degraded: str | None = None
+    plan: str | None = None
+    park_cause: ParkCause | None = None
+    park_reason: str | None = None
+    park_detail: str | None = None
+    alarm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a unit. Times: `now` the database's at the commit's begin, `boot` ours before it.
+
+    held: the claim still held. moved: the saga's own row was written. intents: the steps whose intents
+    were taken. inbox, cancel_requested: as the database has them now.
+    """
+
+    held: bool
+    moved: bool
+    intents: frozenset[tuple[str, Direction]]
+    inbox: int
+    cancel_requested: bool
+    now: datetime
+    boot: float
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """All that one saga writes in one turn."""
+
+    saga_id: UUID
+    epoch: int
+    write_id: UUID
+    done: asyncio.Future[Written]
+    intents: list[Intent] = field(default_factory=list[Intent])
+    outcomes: list[OutcomeWrite] = field(default_factory=list[OutcomeWrite])
+    evidence: list[EvidenceWrite] = field(default_factory=list[EvidenceWrite])
+    saga: SagaWrite | None = None
+
+    def touches(self) -> set[tuple[UUID, str, str, str]]:
+        """The rows that this unit writes; two units of one batch never share one (fold)."""
+        rows = {(self.saga_id, "intent", i.step, str(i.direction)) for i in self.intents}
+        rows |= {(self.saga_id, "outcome", o.step, str(o.direction)) for o in self.outcomes}
+        if self.saga is not None:
+            rows.add((self.saga_id, "saga", "", ""))
+        return rows
+
+
+class DeclaredDead(Exception):
+    """The worker's row is gone: another worker may own its sagas. Stop all work, send nothing."""
+
+
+class NotStorable(Exception):
+    """Postgres refused a value of this unit (SQLSTATE class 22 or 23), and of no other."""

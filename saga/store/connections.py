@@ -1,0 +1,23 @@
+"""psycopg connections as the store wants them.
+
+Rule: `json` comes back as the text that was stored, because decoding is the business of the step's types and
+because a decoded and encoded dict may not be the same text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.types.string import TextLoader
+
+
+async def connect(conninfo: str) -> AsyncConnection[tuple[Any, ...]]:
+    """An autocommit connection.
+
+    Raises:
+        psycopg.OperationalError: nothing answers.
+    """
+    connection = await AsyncConnection.connect(conninfo, autocommit=True, application_name="saga")
+    connection.adapters.register_loader("json", TextLoader)
+    return connection

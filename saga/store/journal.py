@@ -1,0 +1,248 @@
+"""The journal: the one writer of a lane, by group commit.
+
+Rules that hold here: nobody waits for a timer, a lone unit commits at once and a thousand share one commit;
+a batch is exactly once, because its number lies in the worker's row and the fence refuses a ghost of it (S6);
+only SQLSTATE classes 22 and 23 are a unit's own fault and are split until the culprit is alone, every other
+error is the batch's and is run again; a fence that fails is final: the worker is declared dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import psycopg
+import structlog
+
+from saga.clock import boottime
+from saga.store import statements as sql
+from saga.store.batch import (
+    Batch,
+    ClaimRequest,
+    CommitNotVerified,
+    Connection,
+    Done,
+    Lane,
+    Row,
+    fold,
+    recover,
+    write,
+)
+from saga.store.changes import DeclaredDead, NotStorable, Unit
+from saga.store.connections import connect
+
+BATCH_LIMIT = 500
+RETRY_FIRST_S, RETRY_MOST_S = 0.05, 2.0
+_VALUE_CLASSES = ("22", "23")
+_SYNC_REP_WARNING = "01000"
+
+log = structlog.get_logger("saga")
+
+
+class Journal:
+    """Commits units in order, and claims for its lane in the same transactions.
+
+    conninfo: libpq connection string. lane: who writes. beat: seconds between commits of an idle lane.
+    wants: asked before each batch, how many sagas to claim, or None. claimed: is given the claimed rows.
+    beaten: is told the local boot time from which the lease counts anew, and the database's now.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        lane: Lane,
+        *,
+        beat: float,
+        wants: Callable[[], ClaimRequest | None],
+        claimed: Callable[[list[Row]], None],
+        beaten: Callable[[float, float, datetime], None],
+    ) -> None:
+        """Open nothing yet; `run` does."""
+        self._conninfo = conninfo
+        self._lane = lane
+        self._beat = beat
+        self._wants = wants
+        self._claimed = claimed
+        self._beaten = beaten
+        self._pending: list[Unit] = []
+        self._wake = asyncio.Event()
+        self._numbers = itertools.count(1)
+        self._connection: Connection | None = None
+        self._warned = False
+        self._closing = False
+        self.state = "working"
+        self.dead = False
+        self.commits = 0
+
+    def submit(self, unit: Unit) -> None:
+        """Queue a unit; its future is done when it is durable, or failed.
+
+        Units of one turn of the event loop are written in one batch. After the worker was declared dead the
+        future fails at once with `DeclaredDead`.
+        """
+        if self.dead:
+            unit.done.set_exception(DeclaredDead())
+            return
+        self._pending.append(unit)
+        self._wake.set()
+
+    def poke(self) -> None:
+        """Ask for a batch now, because there may be something to claim."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write batches until closed.
+
+        Raises:
+            DeclaredDead: the worker's row is gone; every waiting unit has failed with the same.
+        """
+        try:
+            while not (self._closing and not self._pending):
+                await self._await_work()
+                self._wake.clear()
+                claim = self._wants()
+                units = fold(self._pending, BATCH_LIMIT)
+                if self._pending:
+                    self._wake.set()
+                await self._commit(units, claim)
+        except DeclaredDead:
+            self._die()
+            raise
+        finally:
+            await self._disconnect()
+
+    def close(self) -> None:
+        """Write what is pending, then let `run` return."""
+        self._closing = True
+        self._wake.set()
+
+    async def _await_work(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._beat):
+                await self._wake.wait()
+
+    async def _commit(self, units: list[Unit], claim: ClaimRequest | None) -> None:
+        """Write one batch; split it where a value is at fault."""
+        boot = boottime()
+        try:
+            done = await self._write(units, claim, boot)
+        except DeclaredDead:
+            self._fail(units)
+            raise
+        except psycopg.Error as error:
+            if len(units) > 1:
+                middle = len(units) // 2
+                await self._commit(units[:middle], None)
+                await self._commit(units[middle:], claim)
+            elif units and not units[0].done.done():
+                units[0].done.set_exception(NotStorable(f"{error.sqlstate}: {error}"))
+            return
+        self.commits += 1
+        self._beaten(boot, boottime(), done.now)
+        for unit, written in zip(units, done.written, strict=True):
+            if not unit.done.done():  # a waiter that was cancelled wants no answer
+                unit.done.set_result(written)
+        if claim is not None:
+            self._claimed(done.claimed)
+
+    async def _write(self, units: list[Unit], claim: ClaimRequest | None, boot: float) -> Done:
+        """Run one batch until it is durable exactly once.
+
+        Raises:
+            psycopg.Error: of class 22 or 23, from a unit and not from the fence.
+            DeclaredDead: the fence refused.
+        """
+        batch = Batch(next(self._numbers), self.state, units, claim)
+        sent = False
+        for pause in _pauses():
+            try:
+                connection = await self._connect()
+                if sent:
+                    done = await self._recover(connection, batch, boot)
+                    if done is not None:
+                        return done
+                sent = True
+                done = await write(connection, self._lane, batch, boot)
+                await self._confirm_replica(connection)
+            except psycopg.Error as error:
+                if (error.sqlstate or "").startswith(_VALUE_CLASSES):
+                    await self._refuse_if_dead()
+                    raise
+                log.warning("journal_batch_failed", sqlstate=error.sqlstate, error=str(error).strip())
+                await self._disconnect()
+            except CommitNotVerified as error:
+                log.warning("journal_commit_not_verified", error=str(error))
+                await self._disconnect()
+            else:
+                return done
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the pauses never end")
+
+    async def _recover(self, connection: Connection, batch: Batch, boot: float) -> Done | None:
+        try:
+            return await recover(connection, self._lane, batch, boot)
+        except LookupError:
+            raise DeclaredDead from None
+
+    async def _refuse_if_dead(self) -> None:
+        """Tell a fence that failed from a value that did: both are of class 22."""
+        connection = await self._reconnect()
+        parameters = self._lane.parameters()
+        async with connection.transaction():
+            cursor = await connection.execute(sql.LAST_BATCH.on(self._lane.schema).encode(), parameters)
+            if await cursor.fetchone() is None:
+                raise DeclaredDead
+
+    async def _confirm_replica(self, connection: Connection) -> None:
+        """After the replica's WARNING nothing may be sent before a commit that came without one (S6)."""
+        while self._warned:
+            self._warned = False
+            log.warning("journal_commit_without_replica")
+            again = Batch(next(self._numbers), self.state, [])
+            await write(connection, self._lane, again, boottime())
+
+    async def _connect(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._conninfo)
+            self._connection.add_notice_handler(self._noticed)
+        return self._connection
+
+    async def _reconnect(self) -> Connection:
+        await self._disconnect()
+        for pause in _pauses():
+            try:
+                return await self._connect()
+            except psycopg.OperationalError:
+                await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the pauses never end")
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                await self._connection.close()
+            self._connection = None
+
+    def _noticed(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.sqlstate == _SYNC_REP_WARNING:
+            self._warned = True
+
+    def _die(self) -> None:
+        self.dead = True
+        self._fail(self._pending)
+        self._pending.clear()
+
+    @staticmethod
+    def _fail(units: list[Unit]) -> None:
+        for unit in units:
+            if not unit.done.done():
+                unit.done.set_exception(DeclaredDead())
+
+
+def _pauses() -> Iterator[float]:
+    pause = RETRY_FIRST_S
+    while True:
+        yield pause
+        pause = min(pause * 2, RETRY_MOST_S)

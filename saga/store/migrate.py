@@ -1,0 +1,121 @@
+"""Brings the schema to this version, and says which version a database has.
+
+Rules that hold here: nothing migrates by itself; code serves exactly `SCHEMA_REVISION`, and outside it a
+worker refuses to start with a sentence that says what to run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+import saga
+from saga.errors import SchemaMismatch
+from saga.store import urls
+from saga.store.schema import SCHEMA_REVISION
+from saga.store.sql import quote
+
+
+def scripts() -> Path:
+    """Where the migrations are: in the wheel `saga/migrations`, in a checkout the folder beside `saga`."""
+    package = Path(saga.__file__).parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def _config(schema: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.attributes["schema"] = schema
+    return config
+
+
+def upgrade(url: str, schema: str = "saga") -> str | None:
+    """Migrate to this version's revision; the revision that it had before, None for an empty database.
+
+    Raises:
+        DatabaseUnreachable: nothing answers at `url`.
+        SchemaMismatch: the schema is newer than this code.
+    """
+    config = _config(schema)
+    with _connection(url) as connection:
+        before = _revision(connection, schema)
+        _refuse_newer(before, schema)
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+    return before
+
+
+def script(schema: str = "saga") -> str:
+    """The SQL of all migrations, for a DBA."""
+    config = _config(schema)
+    config.output_buffer = io.StringIO()
+    command.upgrade(config, "head", sql=True)
+    return f"CREATE SCHEMA IF NOT EXISTS {quote(schema)};\n\n{config.output_buffer.getvalue()}"
+
+
+def revision(url: str, schema: str = "saga") -> str | None:
+    """The revision that the database has; None where the schema was never made.
+
+    Raises:
+        DatabaseUnreachable: nothing answers at `url`.
+    """
+    with _connection(url) as connection:
+        return _revision(connection, schema)
+
+
+def require(url: str, schema: str = "saga") -> None:
+    """Refuse a schema that this code does not serve.
+
+    Raises:
+        SchemaMismatch: too old, too new or absent; the sentence says what to run.
+        DatabaseUnreachable: nothing answers at `url`.
+    """
+    found = revision(url, schema)
+    if found == SCHEMA_REVISION:
+        return
+    _refuse_newer(found, schema)
+    have = f'is at revision "{found}"' if found else "does not exist"
+    raise SchemaMismatch(
+        f'schema "{schema}" {have}, this code needs "{SCHEMA_REVISION}": run `saga db upgrade`'
+    )
+
+
+def _refuse_newer(found: str | None, schema: str) -> None:
+    if found is not None and found not in _known():
+        raise SchemaMismatch(
+            f'schema "{schema}" is at revision "{found}", newer than this code ("{SCHEMA_REVISION}"): '
+            "install the release of saga-engine that made it"
+        )
+
+
+def _known() -> set[str]:
+    return {path.name.split("_", 1)[0] for path in (scripts() / "versions").glob("[0-9]*.py")}
+
+
+def _revision(connection: Connection, schema: str) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
+    return context.get_current_revision()
+
+
+@contextlib.contextmanager
+def _connection(url: str) -> Iterator[Connection]:
+    engine = create_engine(urls.parse(url), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        raise urls.unreachable(url, error) from None
+    finally:
+        engine.dispose()

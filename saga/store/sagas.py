@@ -1,0 +1,150 @@
+"""Sagas and their effects as a worker loads them, and the writes that need no claim.
+
+Rules that hold here: texts stay texts (types decode them); a wake-up is one update of the saga's row whatever
+its status, in the transaction of its cause, so that it cannot be lost; late evidence wakes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from saga.core.evidence import Evidence, decode
+from saga.core.model import Direction, EffectStatus
+from saga.store import statements as sql
+from saga.store.batch import evidence_rows
+from saga.store.changes import EvidenceWrite
+from saga.store.sql import Statement
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+WAKE = Statement(
+    "wake",
+    "Locks one saga, whatever its status; an end stays an end. Zero rows: no such saga.",
+    "UPDATE {s}.saga SET inbox = inbox + 1, wake_at = least(wake_at, now()), alarm = coalesce(%(alarm)s, alarm),"
+    " status = CASE WHEN status IN ('asleep', 'parked') THEN 'ready' ELSE status END,"
+    " park_cause = NULL, park_reason = NULL, park_detail = NULL,"
+    " updated_at = now() WHERE id = %(id)s RETURNING status",
+)
+EFFECT_NOW = Statement(
+    "effect_now",
+    "Locks nothing. Zero rows: no such effect.",
+    "SELECT status, proof FROM {s}.effect WHERE saga_id = %(saga)s AND step = %(step)s"
+    " AND direction = %(direction)s",
+)
+
+
+@dataclass(slots=True)
+class SagaRow:
+    """One claimed saga, in the order of the claim's columns."""
+
+    id: UUID
+    name: str
+    version: int
+    key: str
+    epoch: int
+    inbox: int
+    direction: str
+    input: str
+    degraded: str | None
+    error: str | None
+    plan: str | None
+    deadline_at: datetime | None
+    cancel_requested: bool
+    status: str
+
+
+@dataclass(slots=True)
+class EffectRow:
+    """One recorded effect, in the order of the statement's columns."""
+
+    saga_id: UUID
+    step: str
+    direction: Direction
+    position: int
+    name: str
+    service: str
+    key: str
+    request_hash: str
+    arguments: str
+    status: EffectStatus
+    attempt: int
+    first_intent_at: datetime
+    intent_at: datetime
+    deadline_at: datetime
+    key_expires_at: datetime | None
+    ended_at: datetime | None
+    result: str | None
+    error: str | None
+    proof: str | None
+    by_statement: bool
+    completion: int | None
+    doubt_since: datetime | None
+    probes: int
+
+    def __post_init__(self) -> None:
+        """Words become members: an unknown one is an error here and not later."""
+        self.direction = Direction(self.direction)
+        self.status = EffectStatus(self.status)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """All that is recorded of one saga. `evidence` by (step, direction)."""
+
+    effects: list[EffectRow]
+    evidence: dict[tuple[str, Direction], list[Evidence]]
+
+
+async def recorded(connection: Connection, schema: str, ids: Sequence[UUID]) -> dict[UUID, Recorded]:
+    """Effects and evidence of these sagas, each saga once."""
+    found = {i: Recorded([], defaultdict(list)) for i in ids}
+    async with connection.pipeline():
+        effects = await connection.execute(sql.EFFECTS_OF.on(schema).encode(), {"ids": list(ids)})
+        observed = await connection.execute(sql.EVIDENCE_OF.on(schema).encode(), {"ids": list(ids)})
+    for row in await effects.fetchall():
+        found[row[0]].effects.append(EffectRow(*row))
+    for saga_id, step, direction, attempt, kind, body in await observed.fetchall():
+        found[saga_id].evidence[step, Direction(direction)].append(decode(kind, attempt, json.loads(body)))
+    return found
+
+
+async def reload(
+    connection: Connection, schema: str, lane: dict[str, Any], saga_id: UUID, epoch: int
+) -> SagaRow | None:
+    """The saga's row as it is now, or None when the claim is lost."""
+    values = {**lane, "id": saga_id, "epoch": epoch}
+    row = await (await connection.execute(sql.RELOAD.on(schema).encode(), values)).fetchone()
+    return None if row is None else SagaRow(*row)
+
+
+async def witness(
+    connection: Connection,
+    schema: str,
+    *,
+    worker: UUID | None,
+    saga_id: UUID,
+    evidence: Sequence[EvidenceWrite],
+    alarm: str | None = None,
+) -> None:
+    """Keep evidence without a claim, and wake the saga (S25, S33)."""
+    rows = {**evidence_rows([(saga_id, e) for e in evidence]), "me": worker}
+    async with connection.transaction():
+        await connection.execute(sql.EVIDENCE.on(schema).encode(), rows)
+        await connection.execute(WAKE.on(schema).encode(), {"id": saga_id, "alarm": alarm})
+
+
+async def settled_as(
+    connection: Connection, schema: str, saga_id: UUID, step: str, direction: Direction
+) -> EffectStatus | None:
+    """How an effect stands now, to see whether late evidence contradicts it."""
+    values = {"saga": saga_id, "step": step, "direction": direction.value}
+    row = await (await connection.execute(EFFECT_NOW.on(schema).encode(), values)).fetchone()
+    return None if row is None else EffectStatus(row[0])

@@ -1,0 +1,240 @@
+"""The tables and their CHECKs: the truth that the migrations must produce (a test compares both ways).
+
+Rules that hold here: an effect is one row per (saga, step identity, direction); evidence and audit are only
+ever inserted; a worker's row is the lease on all its sagas; a saga has an owner exactly while it runs.
+JSON columns are `json` and not `jsonb`, which would reorder the keys of a user's dict between the first run
+and a replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    Interval,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON
+
+from saga.core.evidence import EvidenceKind
+from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
+
+SCHEMA_REVISION = "0001"
+"""The revision that this code is written for; outside it a worker refuses to start."""
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def _one_of(column: str, values: type[StrEnum], *, nullable: bool = False) -> CheckConstraint:
+    listed = ", ".join(f"'{v.value}'" for v in values)
+    rule = f"{column} IN ({listed})"
+    return CheckConstraint(f"{column} IS NULL OR {rule}" if nullable else rule, name=f"{column}_known")
+
+
+def _when(name: str, *, nullable: bool = True, now: bool = False) -> Column[object]:
+    default = text("now()") if now else None
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+def _quoted(values: Iterable[StrEnum]) -> str:
+    return ", ".join(f"'{v.value}'" for v in values)
+
+
+def metadata(schema: str = "saga") -> MetaData:
+    """All tables of one engine, in `schema`."""
+    made = MetaData(schema=schema, naming_convention=NAMES)
+    for build in (_saga, _effect, _evidence, _worker, _request, _audit, _setting):
+        build(made)
+    return made
+
+
+def _saga(made: MetaData) -> Table:
+    ended = _quoted([SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED])
+    return Table(
+        "saga",
+        made,
+        Column("id", Uuid, primary_key=True),
+        Column("name", Text, nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("key", Text, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("direction", Text, nullable=False, server_default=Direction.FORWARD.value),
+        _when("wake_at", nullable=False, now=True),
+        Column("waiting_for", Text),
+        Column("owner", Uuid),
+        Column("lane", SmallInteger),
+        Column("epoch", BigInteger, nullable=False, server_default="0"),
+        Column("inbox", BigInteger, nullable=False, server_default="0"),
+        Column("input", JSON, nullable=False),
+        Column("input_hash", Text, nullable=False),
+        Column("output", JSON),
+        Column("error", JSON),
+        Column("degraded", JSON),
+        Column("plan", JSON),
+        _when("deadline_at"),
+        Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+        Column("park_cause", Text),
+        Column("park_reason", Text),
+        Column("park_detail", JSON),
+        Column("alarm", Text),
+        Column("revision", BigInteger, nullable=False, server_default="0"),
+        Column("last_write", Uuid),
+        _when("created_at", nullable=False, now=True),
+        _when("updated_at", nullable=False, now=True),
+        _when("finished_at"),
+        UniqueConstraint("name", "key"),
+        _one_of("status", SagaStatus),
+        _one_of("direction", Direction),
+        _one_of("park_cause", ParkCause, nullable=True),
+        CheckConstraint("(status = 'running') = (owner IS NOT NULL)", name="owner_while_running"),
+        CheckConstraint("(owner IS NULL) = (lane IS NULL)", name="lane_with_owner"),
+        CheckConstraint("(status = 'parked') = (park_cause IS NOT NULL)", name="cause_while_parked"),
+        CheckConstraint("(direction = 'backward') = (plan IS NOT NULL)", name="plan_while_backward"),
+        CheckConstraint("status <> 'completed' OR direction = 'forward'", name="completed_forward"),
+        CheckConstraint("status <> 'compensated' OR direction = 'backward'", name="compensated_backward"),
+        CheckConstraint(f"(status IN ({ended})) = (finished_at IS NOT NULL)", name="finished_at_end"),
+        Index("ix_saga_ready", "wake_at", postgresql_where=text("status = 'ready'")),
+        Index("ix_saga_asleep", "wake_at", postgresql_where=text("status = 'asleep'")),
+        Index("ix_saga_owner", "owner", postgresql_where=text("status = 'running'")),
+        Index("ix_saga_parked", "park_cause", postgresql_where=text("status = 'parked'")),
+        Index("ix_saga_alarm", "id", postgresql_where=text("alarm IS NOT NULL")),
+    )
+
+
+def _effect(made: MetaData) -> Table:
+    settled = "('succeeded', 'refused', 'not_executed', 'accepted')"
+    return Table(
+        "effect",
+        made,
+        # No foreign key: an intent is inserted by joining the locked saga row, which says more.
+        Column("saga_id", Uuid, primary_key=True),
+        Column("step", Text, primary_key=True),
+        Column("direction", Text, primary_key=True),
+        Column("position", Integer, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("service", Text, nullable=False),
+        Column("key", Text, nullable=False),
+        Column("request_hash", Text, nullable=False),
+        Column("arguments", JSON, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("attempt", Integer, nullable=False),
+        Column("intent_id", Uuid, nullable=False),
+        Column("worker", Uuid, nullable=False),
+        _when("first_intent_at", nullable=False),
+        _when("intent_at", nullable=False),
+        _when("deadline_at", nullable=False),
+        _when("key_expires_at"),
+        _when("ended_at"),
+        Column("result", JSON),
+        Column("error", JSON),
+        Column("proof", Text),
+        Column("by_statement", Boolean, nullable=False, server_default=text("false")),
+        Column("completion", Integer),
+        _when("doubt_since"),
+        Column("probes", Integer, nullable=False, server_default="0"),
+        _one_of("status", EffectStatus),
+        _one_of("direction", Direction),
+        CheckConstraint("attempt >= 1", name="attempt_counts_from_one"),
+        CheckConstraint(f"(status IN {settled}) = (completion IS NOT NULL)", name="completion_when_settled"),
+        CheckConstraint("status <> 'succeeded' OR proof IS NOT NULL", name="success_has_proof"),
+        Index("ix_effect_in_doubt", "service", postgresql_where=text("status IN ('sent', 'doubt')")),
+        postgresql_with={"fillfactor": "80"},
+    )
+
+
+def _evidence(made: MetaData) -> Table:
+    return Table(
+        "evidence",
+        made,
+        Column("id", Uuid, primary_key=True),
+        Column("saga_id", Uuid, nullable=False),
+        Column("step", Text, nullable=False),
+        Column("direction", Text, nullable=False),
+        Column("attempt", Integer, nullable=False),
+        Column("kind", Text, nullable=False),
+        _when("at", nullable=False, now=True),
+        Column("worker", Uuid),
+        Column("body", JSON, nullable=False),
+        _one_of("kind", EvidenceKind),
+        _one_of("direction", Direction),
+        Index(None, "saga_id", "at"),
+    )
+
+
+def _worker(made: MetaData) -> Table:
+    return Table(
+        "worker",
+        made,
+        Column("id", Uuid, primary_key=True),
+        Column("lane", SmallInteger, primary_key=True),
+        Column("host", Text, nullable=False),
+        Column("pid", Integer, nullable=False),
+        Column("serves", JSON, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("lease", Interval, nullable=False),
+        Column("batch", BigInteger, nullable=False, server_default="0"),
+        _when("started_at", nullable=False, now=True),
+        _when("beat", nullable=False, now=True),
+        CheckConstraint("state IN ('working', 'draining')", name="state_known"),
+        postgresql_with={"fillfactor": "50"},  # room for HOT updates: `beat` is never indexed
+    )
+
+
+def _request(made: MetaData) -> Table:
+    return Table(
+        "request",
+        made,
+        Column("id", Uuid, primary_key=True),
+        Column("saga_id", Uuid, nullable=False),
+        Column("step", Text, nullable=False),
+        Column("direction", Text, nullable=False),
+        Column("asked_by", Text, nullable=False),
+        _when("asked_at", nullable=False, now=True),
+        _when("expires_at", nullable=False),
+        _when("answered_at"),
+        Column("answer", JSON),
+        Index("ix_request_open", "asked_at", postgresql_where=text("answered_at IS NULL")),
+    )
+
+
+def _audit(made: MetaData) -> Table:
+    return Table(
+        "audit",
+        made,
+        Column("number", BigInteger, primary_key=True, autoincrement=False),
+        _when("at", nullable=False, now=True),
+        Column("who", Text, nullable=False),
+        Column("act", Text, nullable=False),
+        Column("saga_id", Uuid),
+        Column("because", Text, nullable=False),
+        Column("detail", JSON, nullable=False),
+        Column("previous", Text, nullable=False),
+        Column("digest", Text, nullable=False),
+        Index(None, "saga_id"),
+    )
+
+
+def _setting(made: MetaData) -> Table:
+    return Table(
+        "setting", made, Column("name", Text, primary_key=True), Column("value", Text, nullable=False)
+    )
