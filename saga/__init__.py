@@ -1,1 +1,71 @@
-"""The saga engine for Python and Postgres that never guesses."""
+"""The saga engine for Python and Postgres that never guesses.
+
+What a backend service imports: the public names, and nothing else.
+"""
+
+from saga.answers import Answer, Fenced, Landed, NotFound, Pending
+from saga.calls import Call, StepCall
+from saga.definition import SagaDefinition, saga
+from saga.errors import (
+    DatabaseUnreachable,
+    DefinitionError,
+    DefinitionWarning,
+    InputError,
+    KeyConflict,
+    NotCommitted,
+    NotExecuted,
+    NotFoundError,
+    Refused,
+    SagaAbandoned,
+    SagaError,
+    SagaFailed,
+    SchemaMismatch,
+    StepFailed,
+    StillProcessing,
+    StoreError,
+    TooLarge,
+    Unknown,
+    Unsafe,
+    Unstorable,
+)
+from saga.parallel import together
+from saga.service import Retry, Service
+from saga.steps import Compensation, Step, step
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Compensation",
+    "DatabaseUnreachable",
+    "DefinitionError",
+    "DefinitionWarning",
+    "Fenced",
+    "InputError",
+    "KeyConflict",
+    "Landed",
+    "NotCommitted",
+    "NotExecuted",
+    "NotFound",
+    "NotFoundError",
+    "Pending",
+    "Refused",
+    "Retry",
+    "SagaAbandoned",
+    "SagaDefinition",
+    "SagaError",
+    "SagaFailed",
+    "SchemaMismatch",
+    "Service",
+    "Step",
+    "StepCall",
+    "StepFailed",
+    "StillProcessing",
+    "StoreError",
+    "TooLarge",
+    "Unknown",
+    "Unsafe",
+    "Unstorable",
+    "saga",
+    "step",
+    "together",
+]

@@ -8,6 +8,7 @@ reaches a saga function. `core` has its own frozen outcomes; these are ordinary 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 
 class SagaError(Exception):
@@ -56,16 +57,19 @@ class Unknown(SagaError):
 
 def only_step_failures(error: BaseException) -> bool:
     """Whether `error` is a `StepFailed`, or an exception group of nothing else, however deep."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(StepFailed)[1] is None
-    return isinstance(error, StepFailed)
+    return all(isinstance(leaf, StepFailed) for leaf in _leaves(error))
 
 
 def step_failures(error: BaseException) -> list[StepFailed]:
     """Every `StepFailed` in `error`, in the order of an exception group."""
+    return [leaf for leaf in _leaves(error) if isinstance(leaf, StepFailed)]
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        return [found for inner in error.exceptions for found in step_failures(inner)]
-    return [error] if isinstance(error, StepFailed) else []
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
+    return [error]
 
 
 class DefinitionError(SagaError):

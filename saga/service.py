@@ -58,7 +58,9 @@ class Service:
     ) -> None:
         owner = f"service {name}"
         if remembers not in set(Remembers):
-            raise DefinitionError([f'{owner}: remembers is "nothing", "successes" or "all", not {remembers!r}'])
+            raise DefinitionError(
+                [f'{owner}: remembers is "nothing", "successes" or "all", not {remembers!r}']
+            )
         self.name = name
         self.classify = classify
         self.promises = Promises(

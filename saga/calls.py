@@ -1,0 +1,224 @@
+"""What a step is called with (`Call`), and what calling one gives (`StepCall`).
+
+Rules that hold here: an effect's identity and arguments are fixed when the step is *called*, and it begins
+when it is first *awaited*; cancelling a `StepCall` never cancels the effect, the cancellation is delivered
+when the effect is settled; a fallback runs only after that, too. `Flow` is the port to whatever drives the
+saga: the worker, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
+
+from saga.clock import boottime
+from saga.core.durations import Duration, parse
+from saga.errors import NotExecuted, StepFailed
+
+if TYPE_CHECKING:
+    from saga.steps import Step
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt of an effect, or one question about it; the first argument of every handler.
+
+    key: the idempotency key, the same over all attempts of the effect. effect_key: in a compensation the key
+    of the effect that it undoes, else None. attempt: its number, from 1. saga: the saga's id. step: the
+    effect's identity, such as "charge#1". deadline_boot: end of the budget, in `saga.clock.boottime` seconds.
+    """
+
+    key: str
+    effect_key: str | None
+    attempt: int
+    saga: str
+    step: str
+    deadline_boot: float
+
+    def remaining(self) -> float:
+        """Seconds that are left of this attempt's budget; never less than zero."""
+        return max(0.0, self.deadline_boot - boottime())
+
+    def check(self) -> None:
+        """Ask this last before sending: is there any budget left?
+
+        Raises:
+            NotExecuted: the budget is spent. It claims that nothing was sent, so never ask after a send.
+        """
+        if self.remaining() <= 0:
+            raise NotExecuted("the attempt's budget was spent before anything was sent", rule="budget")
+
+    @classmethod
+    def fake(
+        cls,
+        key: str = "k",
+        *,
+        effect_key: str | None = None,
+        attempt: int = 1,
+        saga: str = "saga",
+        step: str = "step#1",
+        timeout: Duration = "1m",
+    ) -> Call:
+        """A call for a test of a plain function: `await charge.body(Call.fake(key="k"), …)`."""
+        return cls(key, effect_key, attempt, saga, step, boottime() + parse(timeout).total_seconds())
+
+
+current_call: ContextVar[Call | None] = ContextVar("saga_current_call", default=None)
+"""The call that a body or a probe is running under; our clients read their budget from it."""
+
+
+class Flow(Protocol):
+    """What drives a saga function: the port that the worker implements."""
+
+    def identify(self, name: str) -> str:
+        """The identity of the next call of this step at this place, such as "charge#1" or "2/charge#1"."""
+        ...
+
+    def created(self, call: StepCall[Any]) -> None:
+        """A step was called; raises when it may not be. `call.awaited` tells later whether it was awaited."""
+        ...
+
+    def begin(self, call: StepCall[Any], arguments: str) -> asyncio.Future[Any]:
+        """Begin the effect. The future gives the decoded result, or raises `Refused` or `NotExecuted`."""
+        ...
+
+    def unwanted(self, identity: str) -> None:
+        """Whoever awaited the effect was cancelled: settle it, and send nothing more."""
+        ...
+
+    def degraded(self, identity: str, reason: str) -> None:
+        """A fallback takes the place of the effect."""
+        ...
+
+
+running_flow: ContextVar[Flow | None] = ContextVar("saga_running_flow", default=None)
+"""The flow of the saga function that is running here."""
+
+
+class StepCall(Coroutine[Any, Any, T_co]):
+    """A step that was called: its identity is fixed, and it begins when it is awaited, once.
+
+    A coroutine, so that `asyncio.gather`, `TaskGroup.create_task` and `together` take it.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        step: Step[..., Any],
+        arguments: str,
+        flow: Flow,
+        run: Callable[[], Coroutine[Any, Any, T_co]] | None = None,
+    ) -> None:
+        self.identity = identity
+        self.step = step
+        self.arguments = arguments
+        self.awaited = False
+        self.__name__ = identity  # what asyncio shows as the name of a task's coroutine
+        self._flow = flow
+        self._run = run or self._effect
+        self._running: Coroutine[Any, Any, T_co] | None = None
+
+    @overload
+    def or_else(
+        self: StepCall[T], f: Callable[[], Awaitable[T]], *, on: type[StepFailed] = ...
+    ) -> StepCall[T]: ...
+    @overload
+    def or_else(self: StepCall[T], f: Callable[[], T], *, on: type[StepFailed] = ...) -> StepCall[T]: ...
+    def or_else(
+        self: StepCall[T], f: Callable[[], Awaitable[T] | T], *, on: type[StepFailed] = NotExecuted
+    ) -> StepCall[T]:
+        """The same step with a fallback, which runs only when the effect is settled as not landed.
+
+        Args:
+            f: a step, an async function, or a plain function that gives the value.
+            on: by default only when the service could not be had; `Refused` or `StepFailed` by choice.
+        """
+
+        async def run() -> T:
+            try:
+                return await self
+            except on as failure:
+                self._flow.degraded(self.identity, str(failure))
+                value = f()
+                return await value if inspect.isawaitable(value) else value
+
+        return StepCall(self.identity, self.step, self.arguments, self._flow, run)
+
+    def or_none(self) -> StepCall[T_co | None]:
+        """The same step, giving None when it failed: it may fail, and the saga is then *degraded*."""
+
+        async def run() -> T_co | None:
+            try:
+                return await self
+            except StepFailed as failure:
+                self._flow.degraded(self.identity, str(failure))
+                return None
+
+        return StepCall(self.identity, self.step, self.arguments, self._flow, run)
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        return self._begin().__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Drive it as a task does."""
+        if self._running is None:
+            self._running = self._begin()
+        return self._running.send(value)
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        """Deliver an exception as a task does; before the first `send` the effect never begins."""
+        error = val if isinstance(val, BaseException) else typ if isinstance(typ, BaseException) else typ()
+        if self._running is None:
+            self.awaited = True
+            raise error.with_traceback(tb) if tb is not None else error
+        return self._running.throw(error)
+
+    def close(self) -> None:
+        """End it where it is. Whoever closes it does not want it, so it does not count as forgotten."""
+        self.awaited = True
+        if self._running is not None:
+            self._running.close()
+
+    def __repr__(self) -> str:
+        return f"<StepCall {self.identity}>"
+
+    def _begin(self) -> Coroutine[Any, Any, T_co]:
+        if self.awaited:
+            raise RuntimeError(f"{self.identity} was awaited before: keep its result, or call the step again")
+        self.awaited = True
+        return self._run()
+
+    async def _effect(self) -> T_co:
+        settled = self._flow.begin(self, self.arguments)
+        cancelled: asyncio.CancelledError | None = None
+        while not settled.done():
+            try:
+                await _wake_of(settled)
+            except asyncio.CancelledError as cancel:
+                if cancelled is None:
+                    self._flow.unwanted(self.identity)
+                cancelled = cancelled or cancel
+        if cancelled is not None:
+            if not settled.cancelled():
+                settled.exception()  # nobody else will ask, and asyncio would complain that nobody did
+            raise cancelled
+        return cast("T_co", settled.result())
+
+
+def _wake_of(settled: asyncio.Future[Any]) -> asyncio.Future[None]:
+    """A future of its own that ends with `settled`: cancelling it leaves `settled` alone."""
+    wake: asyncio.Future[None] = settled.get_loop().create_future()
+
+    def ring(_: asyncio.Future[Any]) -> None:
+        if not wake.done():
+            wake.set_result(None)
+
+    settled.add_done_callback(ring)
+    return wake

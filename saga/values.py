@@ -1,0 +1,159 @@
+"""Typed values to JSON text and back, by pydantic.
+
+Rules that hold here: nothing is pickled; a value is checked against its type before it is written, strictly
+and then by reading the text back, so that what is stored can always be replayed; the text is canonical (keys
+and sets in order), so that equal values have equal hashes in every process.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import (
+    PydanticSchemaGenerationError,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
+
+from saga.errors import Unstorable
+
+T = TypeVar("T")
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class Untypable(Exception):
+    """pydantic cannot make JSON of this type; the message is one sentence."""
+
+
+class Typed(Generic[T]):
+    """One type, and its way to JSON text and back.
+
+    Raises:
+        Untypable: pydantic knows no JSON for it.
+    """
+
+    def __init__(self, annotation: Any) -> None:
+        try:
+            self._adapter: TypeAdapter[T] = TypeAdapter(annotation)
+            self._has_sets = _mentions_sets(self._adapter)
+        except (
+            PydanticSchemaGenerationError,
+            PydanticUndefinedAnnotation,
+            PydanticUserError,
+            NameError,
+        ) as error:
+            raise Untypable(str(error).splitlines()[0].rstrip(".")) from None
+
+    def encode(self, value: T) -> str:
+        """The canonical JSON text of `value`.
+
+        Raises:
+            ValueError: it is not of this type, or does not come back from its JSON; the message is pydantic's.
+            Unstorable: Postgres cannot hold it (NaN, NUL, a lone surrogate).
+        """
+        try:
+            self._adapter.validate_python(value, strict=True)
+            data = self._adapter.dump_python(
+                value, mode="json", round_trip=True, by_alias=False, warnings="error"
+            )
+            if self._has_sets:
+                data = _in_order(self._adapter.dump_python(value, round_trip=True, by_alias=False), data)
+            text = canonical(data)
+            self._adapter.validate_json(text, by_alias=False, by_name=True)
+        except ValidationError as error:
+            raise ValueError(said(error)) from None
+        except Unstorable:
+            raise
+        except ValueError as error:  # pydantic's serialization errors are of several lines
+            raise ValueError(" ".join(str(error).split())) from None
+        return text
+
+    def decode(self, text: str) -> T:
+        """The value that `text` was made from.
+
+        Raises:
+            ValueError: the type has changed since, and does not take this text; the message is pydantic's.
+        """
+        try:
+            return self._adapter.validate_json(text, by_alias=False, by_name=True)
+        except ValidationError as error:
+            raise ValueError(said(error)) from None
+
+    def read(self, text: str) -> T:
+        """The value in JSON text that a person or another program wrote: aliases are welcome.
+
+        Raises:
+            ValueError: it is not JSON, or not of this type; the message is pydantic's.
+        """
+        try:
+            return self._adapter.validate_json(text, by_alias=True, by_name=True)
+        except ValidationError as error:
+            raise ValueError(said(error)) from None
+
+    def admits_none(self) -> bool:
+        """Whether None is a value of this type."""
+        try:
+            self._adapter.validate_python(None, strict=True)
+        except ValidationError:
+            return False
+        return True
+
+
+def canonical(data: Any) -> str:
+    """JSON text with its keys in order and no spaces, as Postgres can hold it.
+
+    Raises:
+        Unstorable: NaN, an infinity, the character NUL, a lone surrogate.
+    """
+    try:
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unstorable(
+            "a text holds half of a surrogate pair, which is no character: clean it first"
+        ) from None
+    except ValueError:
+        raise Unstorable("a number is NaN or infinite, which JSON cannot hold: use None or a text") from None
+    if _NUL.search(text):
+        raise Unstorable("a text holds the character NUL, which Postgres cannot store: remove it first")
+    return text
+
+
+def said(error: ValidationError) -> str:
+    """What pydantic says, in one line: where, and what is wrong, for every error in it."""
+    parts: list[str] = []
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        where = ".".join(str(part) for part in one["loc"])
+        parts.append(f"{where}: {one['msg']}" if where else one["msg"])
+    return "; ".join(parts)
+
+
+def _mentions_sets(adapter: TypeAdapter[Any]) -> bool:
+    try:
+        return '"uniqueItems"' in json.dumps(adapter.json_schema(mode="serialization"))
+    except Exception:  # noqa: BLE001 - a type may have JSON and no schema for it; then look every time
+        return True
+
+
+def _in_order(value: Any, data: Any) -> Any:
+    """`data` with what was a set in `value` sorted: a set's order differs between processes."""
+    match value, data:
+        case set() | frozenset(), list():
+            items = cast("list[Any]", data)
+            return sorted(items, key=canonical)
+        case list() | tuple(), list():
+            pairs = zip(cast("Iterable[Any]", value), cast("list[Any]", data), strict=False)
+            return [_in_order(one, other) for one, other in pairs]
+        case dict(), dict():
+            named = zip(
+                cast("dict[Any, Any]", value).values(), cast("dict[str, Any]", data).items(), strict=False
+            )
+            return {key: _in_order(one, other) for one, (key, other) in named}
+        case _:
+            return data
