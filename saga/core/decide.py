@@ -15,7 +15,7 @@ from saga.core.evidence import Evidence, NotFound, Pending, Phase, ProbeAnswer, 
 from saga.core.model import Direction, NotExecuted, Refused, Succeeded, Unknown
 from saga.core.promises import InDoubt, Kind, Policy, Promises
 from saga.core.retry import backoff
-from saga.core.verdict import Verdict, outcomes, verdict
+from saga.core.verdict import STATEMENT, Verdict, outcomes, verdict
 
 PROBE_FIRST = timedelta(milliseconds=500)
 PROBE_MOST = timedelta(seconds=60)
@@ -150,9 +150,10 @@ def _give_up(facts: Facts) -> Action:
 class EffectFacts:
     """One effect as the worker holds it. Times are the database's clock.
 
+    doubt_since: when the doubt that has a budget began; an operator's retry begins it anew.
     quiet_from: when every request under the key must have landed; None while a body or a thread of this
-    worker has not returned (S11). key_expires: end of the key's life. doubt_since: when the doubt that has
-    a budget began. probes: probes asked under that budget. ended: when the newest attempt came to its end.
+    worker has not returned (S11). key_expires: end of the key's life. ended: when the newest attempt came to
+    its end.
     """
 
     direction: Direction
@@ -164,7 +165,6 @@ class EffectFacts:
     quiet_from: datetime | None = None
     key_expires: datetime | None = None
     doubt_since: datetime | None = None
-    probes: int = 0
     ended: datetime | None = None
     found: Verdict = field(init=False)
 
@@ -176,6 +176,29 @@ class EffectFacts:
     def attempts(self) -> int:
         """How many attempts were intended."""
         return max(outcomes(self.evidence), default=0)
+
+    @property
+    def probes(self) -> int:
+        """How many probes were asked under the present budget."""
+        asked = 0
+        for item in self.evidence:
+            match item:
+                case Probed():
+                    asked += 1
+                case RetryAsked():
+                    asked = 0
+                case _:
+                    pass
+        return asked
+
+    @property
+    def budget_from(self) -> datetime | None:
+        """When the present budget began: with the doubt, or with an operator's retry."""
+        asked = [e.at for e in self.evidence if isinstance(e, RetryAsked)]
+        begun = self.doubt_since
+        if self.direction is Direction.BACKWARD and begun is None:
+            begun = self.first_intent
+        return max([*asked, *([begun] if begun is not None else [])], default=None)
 
     def last_probe(self) -> Probed | None:
         """The newest probe asked since the newest attempt, or None."""
@@ -278,7 +301,7 @@ def _stage(effect: EffectFacts) -> Stage:
             return Stage.REFUSED
         case Unknown():
             return Stage.DOUBT
-        case NotExecuted(rule="statement"):
+        case NotExecuted(rule=rule) if rule == STATEMENT and effect.direction is Direction.FORWARD:
             return Stage.REFUSED  # S37: "never" was stated; what follows is the end of it, not a resend
         case NotExecuted():
             return Stage.CLEAR if effect.attempts else Stage.FRESH
@@ -304,7 +327,7 @@ def _means(effect: EffectFacts, want: Want) -> Means:
 
 def _retry_budget(effect: EffectFacts, now: datetime) -> Budget:
     if effect.direction is Direction.BACKWARD:  # S29: no attempt budget; time is its budget
-        start = effect.doubt_since or effect.first_intent
+        start = effect.budget_from
         return _spent(start is not None and now - start > effect.policy.settle_within)
     retry = effect.policy.retry
     over = False
@@ -314,12 +337,13 @@ def _retry_budget(effect: EffectFacts, now: datetime) -> Budget:
 
 
 def _doubt_budget(effect: EffectFacts, now: datetime) -> Budget:
-    if effect.doubt_since is None:
+    start = effect.budget_from
+    if start is None:
         return Budget.LEFT
     last = effect.last_probe()
     if last is not None and isinstance(last.answer, Pending):  # S21: "pending" has a budget of its own
-        return _spent(now - effect.doubt_since > effect.policy.pending_within)
-    spent = now - effect.doubt_since > effect.policy.settle_within
+        return _spent(now - start > effect.policy.pending_within)
+    spent = now - start > effect.policy.settle_within
     return _spent(spent or effect.probes >= effect.policy.probes)
 
 

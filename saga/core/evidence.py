@@ -112,8 +112,9 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class StatedLanded:
-    """An operator says that it landed (S37). `result` is JSON text."""
+    """An operator says that it landed (S37); speaks of attempts up to this one. `result` is JSON text."""
 
+    attempt: int
     by: str
     because: str
     result: str
@@ -121,8 +122,9 @@ class StatedLanded:
 
 @dataclass(frozen=True, slots=True)
 class StatedNever:
-    """An operator says that it never landed and never will (S37)."""
+    """An operator says that no attempt up to this one landed, or ever will (S37)."""
 
+    attempt: int
     by: str
     because: str
 
@@ -178,8 +180,8 @@ def encode(evidence: Evidence) -> tuple[EvidenceKind, int, dict[str, Any]]:
                 0,
                 {"says": "landed", "by": by, "because": because, "result": result},
             )
-        case StatedNever(by, because):
-            return EvidenceKind.STATEMENT, 0, {"says": "never", "by": by, "because": because}
+        case StatedNever(attempt, by, because):
+            return EvidenceKind.STATEMENT, attempt, {"says": "never", "by": by, "because": because}
         case RetryAsked(by, because, at):
             return EvidenceKind.RETRY, 0, {"by": by, "because": because, "at": at.isoformat()}
 
@@ -203,9 +205,9 @@ def decode(kind: str, attempt: int, body: dict[str, Any]) -> Evidence:
             answer, phase, at = _ANSWERS[rest.pop("answer")], Phase(rest.pop("phase")), _time(rest.pop("at"))
             return Probed(attempt, answer(**rest), phase, at)
         case EvidenceKind.STATEMENT if rest.pop("says") == "landed":
-            return StatedLanded(**rest)
+            return StatedLanded(attempt, **rest)
         case EvidenceKind.STATEMENT:
-            return StatedNever(**rest)
+            return StatedNever(attempt, **rest)
         case EvidenceKind.RETRY:
             return RetryAsked(rest["by"], rest["because"], _time(rest["at"]))
 

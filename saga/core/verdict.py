@@ -29,6 +29,10 @@ from saga.core.evidence import (
 from saga.core.model import NotExecuted, Outcome, Refused, Succeeded, Unknown
 from saga.core.promises import Kind, Policy, Promises, Remembers
 
+STATEMENT = "statement"
+"""The proof rule of a verdict that rests on an operator's word."""
+UNSTORABLE = "reply with an unstorable result"
+"""The proof rule of a success whose result could not be kept; an operator may state the result."""
 QUIET_READS = 2
 """How many "not found" after quiescence prove that nothing happened (S16)."""
 
@@ -52,12 +56,15 @@ class Verdict:
 def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> Verdict:
     """What the evidence proves about one effect. Pure: the same evidence always gives the same verdict."""
     proof = _proof(evidence, promises, policy)
+    newest = max(outcomes(evidence), default=0)
     stated = next((e for e in reversed(evidence) if isinstance(e, StatedLanded | StatedNever)), None)
     match (proof, stated):
         case (Unknown(), StatedLanded(result=result)):
-            return Verdict(Succeeded(result, rule="statement"), Basis.STATEMENT)
-        case (Unknown(), StatedNever(because=because)):
-            return Verdict(NotExecuted(because, rule="statement"), Basis.STATEMENT)
+            return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
+        case (Succeeded(rule=rule), StatedLanded(result=result)) if rule == UNSTORABLE:
+            return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
+        case (Unknown(), StatedNever(attempt=attempt, because=because)) if attempt >= newest:
+            return Verdict(NotExecuted(because, rule=STATEMENT), Basis.STATEMENT)
         case (Succeeded(), StatedNever(by=by)):
             return Verdict(proof, contradiction=f"it landed, although {by} stated that it never did")
         case (NotExecuted() | Refused(), StatedLanded(by=by)):
