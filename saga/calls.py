@@ -146,8 +146,8 @@ class StepCall(Coroutine[Any, Any, T_co]):
                 return await self
             except on as failure:
                 self._flow.degraded(self.identity, str(failure))
-                value = f()
-                return await value if inspect.isawaitable(value) else value
+                value: Any = f()
+                return cast("T", await value if inspect.isawaitable(value) else value)
 
         return StepCall(self.identity, self.step, self.arguments, self._flow, run)
 

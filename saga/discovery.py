@@ -16,6 +16,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, cast
 
 from saga.steps import Step
+from saga.values import is_a
 
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
@@ -46,17 +47,15 @@ def steps_in(function: Callable[..., Any]) -> list[Step[..., Any]]:
 
 def _inside(thing: Any) -> Iterable[Any]:
     """What a container or a wrapper holds; nothing for anything else."""
-    match thing:
-        case list() | tuple() | set() | frozenset():
-            return cast("Iterable[Any]", thing)
-        case dict():
-            return cast("dict[Any, Any]", thing).values()
-        case functools.partial():
-            return [cast("functools.partial[Any]", thing).func]
-        case staticmethod() | classmethod() | MethodType():
-            return [cast("MethodType", thing).__func__]
-        case _:
-            return ()
+    if is_a(thing, list, tuple, set, frozenset):
+        return thing
+    if is_a(thing, dict):
+        return thing.values()
+    if is_a(thing, functools.partial):
+        return [thing.func]
+    if is_a(thing, staticmethod, classmethod, MethodType):
+        return [thing.__func__]
+    return ()
 
 
 def _may_call_steps(function: FunctionType, home: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from saga.checks import deadline_warnings, saga_problems, service_problems, step_problems
 from saga.definition import SagaDefinition
@@ -28,14 +28,13 @@ class Registry:
     """
 
     def __init__(self, sagas: Iterable[SagaDefinition[Any, Any]]) -> None:
-        given: list[object] = list(sagas)  # a caller without a type checker may hand us anything
         self.sagas: dict[tuple[str, int], SagaDefinition[Any, Any]] = {}
         problems: list[str] = []
-        for one in given:
-            if not isinstance(one, SagaDefinition):
-                problems.append(f"{one!r} is no saga: decorate it with @saga")
+        for one in sagas:
+            if _is_definition(one):
+                self._add(one, problems)
             else:
-                self._add(cast("SagaDefinition[Any, Any]", one), problems)
+                problems.append(f"{one!r} is no saga: decorate it with @saga")
         definitions = list(self.sagas.values())
         problems += [said for one in definitions for said in saga_problems(one)]
         problems += [said for step in self.steps() for said in step_problems(step)]
@@ -72,3 +71,8 @@ class Registry:
     def services(self) -> list[Service]:
         """Every service of every step, once."""
         return list({id(step.service): step.service for step in self.steps()}.values())
+
+
+def _is_definition(thing: object) -> bool:
+    """Whether it is what `@saga` gives: a caller without a type checker may hand us anything."""
+    return isinstance(thing, SagaDefinition)
