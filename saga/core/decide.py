@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from saga.core.evidence import Evidence, NotFound, Pending, Phase, ProbeAnswer, Probed, SaidRefused
+from saga.core.evidence import (
+    Evidence,
+    NotFound,
+    Pending,
+    Phase,
+    ProbeAnswer,
+    Probed,
+    RetryAsked,
+    SaidRefused,
+)
 from saga.core.model import Direction, NotExecuted, Refused, Succeeded, Unknown
 from saga.core.promises import InDoubt, Kind, Policy, Promises
 from saga.core.retry import backoff
