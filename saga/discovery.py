@@ -45,8 +45,8 @@ def steps_in(function: Callable[..., Any]) -> list[Step[..., Any]]:
     return found
 
 
-def _inside(thing: Any) -> Iterable[Any]:
-    """What a container or a wrapper holds; nothing for anything else."""
+def _inside(thing: Any) -> Any:
+    """An iterable of what a container or a wrapper holds; of nothing for anything else."""
     if is_a(thing, list, tuple, set, frozenset):
         return thing
     if is_a(thing, dict):
