@@ -4,7 +4,8 @@ What a backend service imports: the public names, and nothing else.
 """
 
 from saga.answers import Answer, Fenced, Landed, NotFound, Pending
-from saga.calls import Call, StepCall
+from saga.call import Call
+from saga.calls import StepCall
 from saga.definition import SagaDefinition, saga
 from saga.errors import (
     DatabaseUnreachable,

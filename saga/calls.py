@@ -1,4 +1,4 @@
-"""What a step is called with (`Call`), and what calling one gives (`StepCall`).
+"""`StepCall`: what calling a step in a saga function gives; `Flow`: what drives that function.
 
 Rules that hold here: an effect's identity and arguments are fixed when the step is *called*, and it begins
 when it is first *awaited*; cancelling a `StepCall` never cancels the effect, the cancellation is delivered
@@ -12,66 +12,18 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
-from saga.clock import boottime
-from saga.core.durations import Duration, parse
+from saga.call import Call, current_call
 from saga.errors import NotExecuted, StepFailed
 
 if TYPE_CHECKING:
     from saga.steps import Step
 
+__all__ = ["Call", "Flow", "StepCall", "current_call", "running_flow"]
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One attempt of an effect, or one question about it; the first argument of every handler.
-
-    key: the idempotency key, the same over all attempts of the effect. effect_key: in a compensation the key
-    of the effect that it undoes, else None. attempt: its number, from 1. saga: the saga's id. step: the
-    effect's identity, such as "charge#1". deadline_boot: end of the budget, in `saga.clock.boottime` seconds.
-    """
-
-    key: str
-    effect_key: str | None
-    attempt: int
-    saga: str
-    step: str
-    deadline_boot: float
-
-    def remaining(self) -> float:
-        """Seconds that are left of this attempt's budget; never less than zero."""
-        return max(0.0, self.deadline_boot - boottime())
-
-    def check(self) -> None:
-        """Ask this last before sending: is there any budget left?
-
-        Raises:
-            NotExecuted: the budget is spent. It claims that nothing was sent, so never ask after a send.
-        """
-        if self.remaining() <= 0:
-            raise NotExecuted("the attempt's budget was spent before anything was sent", rule="budget")
-
-    @classmethod
-    def fake(
-        cls,
-        key: str = "k",
-        *,
-        effect_key: str | None = None,
-        attempt: int = 1,
-        saga: str = "saga",
-        step: str = "step#1",
-        timeout: Duration = "1m",
-    ) -> Call:
-        """A call for a test of a plain function: `await charge.body(Call.fake(key="k"), …)`."""
-        return cls(key, effect_key, attempt, saga, step, boottime() + parse(timeout).total_seconds())
-
-
-current_call: ContextVar[Call | None] = ContextVar("saga_current_call", default=None)
-"""The call that a body or a probe is running under; our clients read their budget from it."""
 
 
 class Flow(Protocol):

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from saga.arguments import parameter_problems
-from saga.calls import Call
+from saga.call import Call
 from saga.core.durations import show
 from saga.core.promises import InDoubt, Kind
 from saga.definition import SagaDefinition

@@ -14,7 +14,8 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Type
 
 from saga.answers import Answer
 from saga.arguments import Arguments
-from saga.calls import Call, StepCall, running_flow
+from saga.call import Call
+from saga.calls import StepCall, running_flow
 from saga.core.durations import Duration
 from saga.core.promises import InDoubt, Kind, Policy
 from saga.handlers import Handler, hints_of

@@ -14,7 +14,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from saga.http.blocking import BlockingClient, blocking_client
-from saga.http.client import Client, client
+from saga.http.asynchronous import Client, client
 from saga.http.proofs import classify
 
 __all__ = ["BlockingClient", "Client", "blocking_client", "classify", "client"]

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 
 from saga.errors import NotExecuted, Refused
-from saga.values import is_a
 
 _BEFORE_THE_SEND = (
     httpx.ConnectTimeout,
@@ -74,18 +73,22 @@ def _own_format(response: httpx.Response) -> Any:
         body: Any = json.loads(response.content)
     except (ValueError, RecursionError, httpx.ResponseNotRead, httpx.StreamError):
         return None
-    if is_a(body, dict):
+    if _is(body, dict):
         return body
-    return {} if is_a(body, list) else None
+    return {} if _is(body, list) else None
 
 
 def _told(body: dict[str, Any]) -> tuple[str, str]:
     """The code and the message in an error body, of the usual shapes; only for people to read."""
     inner: Any = body.get("error")
-    one: dict[str, Any] = inner if is_a(inner, dict) else body
+    one: dict[str, Any] = inner if _is(inner, dict) else body
     code = next((one[key] for key in ("code", "error", "type") if isinstance(one.get(key), str)), "")
     message = next((one[key] for key in ("message", "detail", "title") if isinstance(one.get(key), str)), "")
     return code[:200], message[:2000]
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind)
 
 
 def _answered_before(error: BaseException) -> bool:

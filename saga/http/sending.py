@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypedDict
 
 import httpx
 
-from saga.calls import current_call
+from saga.call import current_call
 
 BaseUrl: TypeAlias = str | Callable[[], str]
 
