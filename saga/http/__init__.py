@@ -13,8 +13,8 @@ except ModuleNotFoundError as missing:
         "saga.http needs httpx: install the extra, `pip install 'saga-engine[http]'`", name="httpx"
     ) from missing
 
-from saga.http.blocking import BlockingClient, blocking_client
 from saga.http.asynchronous import Client, client
+from saga.http.blocking import BlockingClient, blocking_client
 from saga.http.proofs import classify
 
 __all__ = ["BlockingClient", "Client", "blocking_client", "classify", "client"]
