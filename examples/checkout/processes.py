@@ -10,11 +10,29 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 START_WITHIN = 30.0
+
+
+class DidNotStart(RuntimeError):
+    """A process ended, or said nothing, before it was ready; the message has the end of its log."""
+
+
+def tie_to_parent() -> None:
+    """From now on this process, and all of its process group if it leads one, dies when its stdin ends."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="tied-to-parent", daemon=True).start()
 
 
 def child_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -91,7 +109,7 @@ class ServedProcess:
             process.kill()
             process.wait()
             tail = self._log.read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"{self.name} did not start (exit {process.returncode}):\n{tail}")
+            raise DidNotStart(f"{self.name} did not start (exit {process.returncode}):\n{tail}")
         self.port = int(json.loads(said)["port"])
         return process
 
