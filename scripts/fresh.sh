@@ -30,7 +30,8 @@ run() {
     shift
     if [ -z "$account" ]; then "$@"
     elif command -v setpriv >/dev/null; then
-        setpriv --reuid="$account" --regid="$(id -g "$account")" --clear-groups -- "$@"
+        # setpriv starts its program with root's rights to find it, and loses them as it does: env finds the real one
+        setpriv --reuid="$account" --regid="$(id -g "$account")" --clear-groups -- env "$@"
     elif command -v runuser >/dev/null; then runuser -u "$account" -- "$@"
     else sudo -n -u "$account" -- "$@"
     fi
@@ -66,15 +67,19 @@ choose() {
     copy_prefix "$1"
 }
 
-# copy_prefix ACCOUNT: `python` becomes a copy that the account owns
+# copy_prefix ACCOUNT: `python` becomes a copy that the account owns, without what was installed into it
 copy_prefix() {
-    local prefix
+    local prefix version copy="$place/python"
     prefix=$("$python" -c 'import sys; print(sys.base_prefix)')
+    version=$("$python" -c 'import sys; print(sys.version)')
     say "copying the interpreter's prefix for $1"
-    cp -a "$prefix" "$place/python"
-    chown -R "$1:$(id -g "$1")" "$place/python"
-    python="$place/python/bin/python3"
-    usable run "$1" "$python" || die "no Python of 3.11 that $1 can execute, and a copy does not run: give PYTHON=…"
+    mkdir "$copy"
+    tar -C "$prefix" --exclude=site-packages --exclude=__pycache__ -cf - . | tar -C "$copy" -xf -
+    chown -R "$1:$(id -g "$1")" "$copy"
+    python="$copy/bin/python3"
+    # A copy that loads its library from elsewhere is another Python: Debian's may stand in its way, one version off.
+    [ "$(run "$1" "$python" -c 'import sys; print(sys.version)' 2>/dev/null)" = "$version" ] ||
+        die "no Python of 3.11 that $1 can execute, and a copy of this one does not run: give PYTHON= one that $1 can execute"
 }
 
 # both ACCOUNT: the two commands of the README
