@@ -18,7 +18,7 @@ from saga.core.durations import show
 from saga.core.promises import InDoubt, Kind
 from saga.definition import SagaDefinition
 from saga.discovery import by_name, steps_in
-from saga.handlers import hints_of, is_async
+from saga.handlers import hints_of, is_async, own_parameters, signature_of
 from saga.service import Service
 from saga.steps import Compensation, Step
 from saga.values import Untypable
@@ -39,7 +39,7 @@ def saga_problems(definition: SagaDefinition[Any, Any]) -> list[str]:
         found.append("deadline must be more than zero")
     if not is_async(definition.function):
         found.append("a saga must be `async def`")
-    parameters = list(inspect.signature(definition.function).parameters.values())
+    parameters = list(signature_of(definition.function).parameters.values())
     named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if len(parameters) != 1 or parameters[0].kind not in named:
         found.append(f"a saga takes exactly one input, not {len(parameters)}: make one dataclass of them")
@@ -62,7 +62,7 @@ def step_problems(step: Step[..., Any]) -> list[str]:
     found += _settling_problems(step)
     found += step.policy.problems(step.service.promises)
     if step.probe is not None:
-        found += step.probe.problems("status handler", ["call"], _parameters(step))
+        found += step.probe.problems("status handler", ["call"], own_parameters(step.function))
     if step.compensation is not None:
         found += _compensation_problems(step.compensation)
     return [f"step {step.name}: {one}" for one in found]
@@ -82,7 +82,7 @@ def service_problems(services: Iterable[Service]) -> list[str]:
 
 
 def _signature_problems(step: Step[..., Any]) -> list[str]:
-    parameters = list(inspect.signature(step.function).parameters.values())
+    parameters = list(signature_of(step.function).parameters.values())
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if not parameters or parameters[0].kind not in positional:
         return ["its first parameter must be `call: Call`"]
@@ -99,7 +99,7 @@ def _signature_problems(step: Step[..., Any]) -> list[str]:
 
 
 def _return_problems(function: Callable[..., Any], typed: Callable[[], object]) -> list[str]:
-    if inspect.signature(function).return_annotation is inspect.Signature.empty:
+    if signature_of(function).return_annotation is inspect.Signature.empty:
         return [
             "it has no return type: annotate it (-> None when it gives nothing), results are stored by type"
         ]
@@ -173,16 +173,12 @@ def _accept_problems(step: Step[..., Any]) -> list[str]:
 
 
 def _compensation_problems(undo: Compensation[Any, ...]) -> list[str]:
-    parameters = _parameters(undo.step)
+    parameters = own_parameters(undo.step.function)
     found = list(undo.faults)
     found += undo.handler.problems("compensation", ["call", "result"], parameters)
     if undo.probe is not None:
         found += undo.probe.problems("status handler", ["call", "result"], parameters)
     return found
-
-
-def _parameters(step: Step[..., Any]) -> list[inspect.Parameter]:
-    return list(inspect.signature(step.function).parameters.values())[1:]
 
 
 def deadline_warnings(definition: SagaDefinition[Any, Any]) -> list[str]:

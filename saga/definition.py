@@ -6,7 +6,6 @@ importing one checks only what is one line's fault, the rest is told when the en
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from saga.core.durations import Duration
 from saga.discovery import by_name, steps_in
 from saga.errors import InputError
-from saga.handlers import hints_of
+from saga.handlers import hints_of, signature_of
 from saga.service import duration
 from saga.steps import Step
 from saga.values import Typed
@@ -51,7 +50,7 @@ class SagaDefinition(Generic[In, Out]):
     @cached_property
     def input(self) -> Typed[In]:
         """The type of the input."""
-        (name,) = inspect.signature(self.function).parameters
+        (name,) = signature_of(self.function).parameters
         return Typed(hints_of(self.function)[name])
 
     @cached_property

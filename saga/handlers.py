@@ -7,9 +7,19 @@ Rule that holds here: a handler takes the step's own parameters, names and defau
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from inspect import Parameter
 from typing import Any, get_type_hints
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+        """The signature; annotations that do not resolve yet stay references, and are told elsewhere."""
+        return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+else:
+    signature_of = inspect.signature
 
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
@@ -27,7 +37,7 @@ class Handler:
 
     def problems(self, what: str, leading: Sequence[str], parameters: Sequence[Parameter]) -> list[str]:
         """Where this handler does not take the step's `parameters` after the `leading` ones, as sentences."""
-        given = list(inspect.signature(self.function).parameters.values())
+        given = list(signature_of(self.function).parameters.values())
         head, own = given[: len(leading)], given[len(leading) :]
         positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
         if len(head) < len(leading) or any(p.kind not in positional for p in head):
@@ -55,7 +65,7 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 def own_parameters(function: Callable[..., Any]) -> list[Parameter]:
     """The parameters after the first, which is the call."""
-    return list(inspect.signature(function).parameters.values())[1:]
+    return list(signature_of(function).parameters.values())[1:]
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
