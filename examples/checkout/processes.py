@@ -71,6 +71,10 @@ class ServedProcess:
         """The process that runs now, or ran last."""
         return self._process.pid
 
+    def last_words(self) -> str:
+        """The end of what it wrote to stderr."""
+        return self._log.read_text(errors="replace")[-2000:]
+
     def kill(self) -> None:
         """SIGKILL, and waits until it is gone: connections are refused from then on."""
         if self._process.poll() is None:
@@ -108,8 +112,7 @@ class ServedProcess:
         if not said:
             process.kill()
             process.wait()
-            tail = self._log.read_text(errors="replace")[-2000:]
-            raise DidNotStart(f"{self.name} did not start (exit {process.returncode}):\n{tail}")
+            raise DidNotStart(f"{self.name} did not start (exit {process.returncode}):\n{self.last_words()}")
         self.port = int(json.loads(said)["port"])
         return process
 

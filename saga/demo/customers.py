@@ -35,6 +35,10 @@ def shopping_list(count: int, seed: int) -> list["orders.Order"]:
     return wanted
 
 
+class ShopBroke(Exception):
+    """The shop answered what a shop never should; the message has the answer."""
+
+
 class Customers:
     """Everybody who buys in one shop."""
 
@@ -93,7 +97,7 @@ class Customers:
                 continue
             if reply.status_code == HTTPStatus.ACCEPTED:
                 return
-            raise RuntimeError(f"the shop answered {reply.status_code} to an order: {reply.text[:500]}")
+            raise ShopBroke(f"the shop answered {reply.status_code} to an order: {reply.text[:500]}")
 
     async def _look(self, order: str) -> str:
         try:
@@ -101,9 +105,7 @@ class Customers:
         except httpx.HTTPError:
             return PROCESSING  # no answer was got: nothing to keep, and the customer looks again
         if reply.status_code != HTTPStatus.OK:
-            raise RuntimeError(
-                f"the shop answered {reply.status_code} to a look at {order}: {reply.text[:500]}"
-            )
+            raise ShopBroke(f"the shop answered {reply.status_code} to a look at {order}: {reply.text[:500]}")
         word: str = reply.json()["status"]
         self.heard.append(Heard(order, time.time(), word))
         self._last[order] = word

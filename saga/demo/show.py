@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from saga.demo.audit import PROCESSING, WORDS, Findings, audit
-from saga.demo.customers import Customers, shopping_list
+from saga.demo.customers import Customers, ShopBroke, shopping_list
 from saga.demo.example import orders, processes
 from saga.demo.killer import Killer
 from saga.demo.progress import Progress
@@ -83,7 +83,11 @@ class _Play:
             if 0 < self._without_answer() == len(await asyncio.to_thread(self.stage.parked)):
                 return
         if buying.done():
-            buying.result()
+            try:
+                buying.result()
+            except* ShopBroke as broken:
+                said = self.stage.shop.last_words()
+                raise ShowFailed(f"{broken.exceptions[0]}\n{said}") from broken
 
     def line(self) -> str:
         """What is to be seen now."""
@@ -99,7 +103,7 @@ class _Play:
 
 async def _play(stage: Stage, season: Season, progress: Progress) -> tuple[Findings, int]:
     """Sells until everybody has an answer, waits for rest, lets everybody look once more, and audits."""
-    customers = Customers(stage.shop_url, season.wanted, season.seconds, season.seed)
+    customers = Customers(stage.shop.url, season.wanted, season.seconds, season.seed)
     killer = Killer(stage.database, stage.crew, season.kills, season.seconds * 0.8, season.seed)
     play = _Play(stage, season, customers, killer, progress)
     buying = asyncio.create_task(customers.buy())

@@ -30,7 +30,7 @@ class ShowFailed(Exception):
 class Stage:
     """One shop and what belongs to it. `crew` is empty and `database` is None on the naive stage."""
 
-    shop_url: str
+    shop: "processes.ServedProcess"
     services: "control.Services"
     crew: Sequence[WorkerProcess] = ()
     database: str | None = None
@@ -81,7 +81,7 @@ def saga_stage(place: Path, seed: int, database: str, workers: int) -> Generator
         stack.callback(shop.stop)
         command = ["worker", "run", f"{PACKAGE}.app:engine", "--database", database, "--lease", LEASE]
         crew = [WorkerProcess(command, environment, place / f"worker-{n}.log") for n in range(1, workers + 1)]
-        stage = Stage(shop.url, services, crew, database)
+        stage = Stage(shop, services, crew, database)
         stack.callback(stage.dismiss_the_crew)
         yield stage
 
@@ -92,4 +92,4 @@ def naive_stage(place: Path, seed: int) -> Generator[Stage]:
     with control.start_all(place, seed=seed, work=WORK) as services, ExitStack() as stack:
         shop = processes.ServedProcess(f"{PACKAGE}.naive", "shop", place, environment=services.environment())
         stack.callback(shop.stop)
-        yield Stage(shop.url, services)
+        yield Stage(shop, services)
