@@ -8,7 +8,7 @@
 #     the variables named in FRESH_KEEP, for a machine whose pip finds nothing without them.
 #   * Postgres and libpq must be those of the wheels, looked at in the running processes (scripts/provenance.py).
 #   * The other account is $FRESH_USER, else nobody. An interpreter which it may not execute is no finding about the
-#     project: it gets another one, else a copy of that interpreter's prefix, else a sentence and exit 1.
+#     project: it gets another one, else a copy of that interpreter's prefix (with its library's path), else a sentence and exit 1.
 #   * Nothing is left: the clones go by trap (KEEP=1 keeps them), and a process left behind fails the run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -47,8 +47,9 @@ clone() {
     [ -z "$1" ] || chown -R "$1:$(id -g "$1")" "$place"
 }
 
-# choose ACCOUNT: sets `python` to the interpreter for make, or to nothing when the bare PATH has one
+# choose ACCOUNT: sets `python` to the interpreter for make, or to nothing when the bare PATH has one; `extra`: see below
 choose() {
+    extra=()
     python=${PYTHON:+$(command -v "$PYTHON" || true)}
     [ -z "${PYTHON:-}" ] || [ -n "$python" ] || die "PYTHON=$PYTHON is not there"
     if [ -z "$python" ] && ! PYTHON='' PATH=$bare sh "$root/scripts/python.sh" >/dev/null 2>&1; then
@@ -77,8 +78,9 @@ copy_prefix() {
     tar -C "$prefix" --exclude=site-packages --exclude=__pycache__ -cf - . | tar -C "$copy" -xf -
     chown -R "$1:$(id -g "$1")" "$copy"
     python="$copy/bin/python3"
-    # A copy that loads its library from elsewhere is another Python: Debian's may stand in its way, one version off.
-    [ "$(run "$1" "$python" -c 'import sys; print(sys.version)' 2>/dev/null)" = "$version" ] ||
+    # Built with a shared library it would look for that in its old place, and take the system's, one version off.
+    extra=("LD_LIBRARY_PATH=$copy/lib")
+    [ "$(run "$1" env "${extra[@]}" "$python" -c 'import sys; print(sys.version)' 2>/dev/null)" = "$version" ] ||
         die "no Python of 3.11 that $1 can execute, and a copy of this one does not run: give PYTHON= one that $1 can execute"
 }
 
@@ -88,7 +90,7 @@ both() {
     clone "$account"
     choose "$account"
     for name in ${FRESH_KEEP:-}; do keep+=("$name=${!name:-}"); done
-    local newcomer=(env -i "HOME=$place/home" "PATH=$bare" "${keep[@]}" ${python:+"PYTHON=$python"})
+    local newcomer=(env -i "HOME=$place/home" "PATH=$bare" "${keep[@]}" "${extra[@]}" ${python:+"PYTHON=$python"})
     cd "$place/clone"
     say "make demo, as $as, in $place/clone"
     run "$account" "${newcomer[@]}" make demo </dev/null >"$place/stdout" || die "make demo failed as $as"
