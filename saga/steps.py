@@ -18,6 +18,7 @@ from saga.call import Call
 from saga.calls import StepCall, running_flow
 from saga.core.durations import Duration
 from saga.core.promises import InDoubt, Kind, Policy
+from saga.errors import DefinitionError
 from saga.handlers import Handler, hints_of
 from saga.service import Retry, Service, duration
 from saga.values import Typed
@@ -214,7 +215,7 @@ def step(
     Args:
         service: what it calls, and what that promises.
         timeout: the budget of one attempt.
-        retry: how often it is attempted; by default five times.
+        retry: how often it is attempted.
         settle_within: how long a doubt is asked about before it is parked.
         probes: how many questions are asked in that time.
         pending_within: how long a service may keep answering "pending".
@@ -226,7 +227,7 @@ def step(
         name: in identities and keys; by default the function's.
 
     Raises:
-        DefinitionError: a duration that is none. Everything else is told when the engine is built.
+        DefinitionError: what is wrong in this one line. The rest is told when the engine is built.
     """
 
     def make(f: Callable[..., Any]) -> Step[Any, Any]:
@@ -237,12 +238,15 @@ def step(
             settle_within=duration(owner, "settle_within", settle_within),
             pending_within=duration(owner, "pending_within", pending_within),
             probes=probes,
-            kind=Kind.READS if reads else Kind.REPEATABLE if repeatable else Kind.EFFECT,
+            kind=_kind(owner, reads=reads, repeatable=repeatable),
             in_doubt=InDoubt(in_doubt),
         )
-        made: Step[Any, Any] = Step(f, service, policy, name=name, undo=undo, at_most_once=at_most_once)
-        if reads and repeatable:
-            made.faults.append("it says both reads=True and repeatable=True: keep one")
-        return made
+        return Step(f, service, policy, name=name, undo=undo, at_most_once=at_most_once)
 
     return cast("StepDecorator", make)
+
+
+def _kind(owner: str, *, reads: bool, repeatable: bool) -> Kind:
+    if reads and repeatable:
+        raise DefinitionError([f"{owner}: it says both reads=True and repeatable=True: keep one"])
+    return Kind.READS if reads else Kind.REPEATABLE if repeatable else Kind.EFFECT

@@ -24,6 +24,7 @@ from saga.errors import Unstorable
 T = TypeVar("T")
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_NO_NUMBER = "a number is NaN or infinite, which JSON cannot hold: use None or a text"
 
 
 class Untypable(Exception):
@@ -40,7 +41,6 @@ class Typed(Generic[T]):
     def __init__(self, annotation: Any) -> None:
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(annotation)
-            self._has_sets = _mentions_sets(self._adapter)
         except (
             PydanticSchemaGenerationError,
             PydanticUndefinedAnnotation,
@@ -61,9 +61,8 @@ class Typed(Generic[T]):
             data = self._adapter.dump_python(
                 value, mode="json", round_trip=True, by_alias=False, warnings="error"
             )
-            if self._has_sets:
-                data = _in_order(self._adapter.dump_python(value, round_trip=True, by_alias=False), data)
-            text = canonical(data)
+            plain = self._adapter.dump_python(value, round_trip=True, by_alias=False)
+            text = canonical(_in_order(plain, data))
             self._adapter.validate_json(text, by_alias=False, by_name=True)
         except ValidationError as error:
             raise ValueError(said(error)) from None
@@ -118,7 +117,7 @@ def canonical(data: Any) -> str:
             "a text holds half of a surrogate pair, which is no character: clean it first"
         ) from None
     except ValueError:
-        raise Unstorable("a number is NaN or infinite, which JSON cannot hold: use None or a text") from None
+        raise Unstorable(_NO_NUMBER) from None
     if _NUL.search(text):
         raise Unstorable("a text holds the character NUL, which Postgres cannot store: remove it first")
     return text
@@ -133,15 +132,11 @@ def said(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
-def _mentions_sets(adapter: TypeAdapter[Any]) -> bool:
-    try:
-        return '"uniqueItems"' in json.dumps(adapter.json_schema(mode="serialization"))
-    except Exception:  # noqa: BLE001 - a type may have JSON and no schema for it; then look every time
-        return True
-
-
 def _in_order(value: Any, data: Any) -> Any:
-    """`data` with what was a set in `value` sorted: a set's order differs between processes."""
+    """`data` with what was a set in `value` sorted: a set's order differs between processes.
+
+    pydantic makes null of a NaN where the type says `Any`, and nobody would notice.
+    """
     if is_a(data, list) and is_a(value, set, frozenset):
         return sorted(data, key=canonical)
     if is_a(data, list) and is_a(value, list, tuple):
@@ -149,6 +144,8 @@ def _in_order(value: Any, data: Any) -> Any:
     if is_a(data, dict) and is_a(value, dict):
         named = zip(value.values(), data.items(), strict=False)
         return {key: _in_order(one, other) for one, (key, other) in named}
+    if data is None and is_a(value, float):
+        raise Unstorable(_NO_NUMBER)
     return data
 
 
