@@ -135,7 +135,7 @@ async def refund_status(call: Call, paid: Payment, order: str, card: str, amount
     return Landed(None) if reply.status_code == HTTPStatus.OK else NotFound()
 
 
-@step(notification, timeout="800ms", retry=again, undo="nothing", repeatable=True)
+@step(notification, timeout="800ms", retry=again, settle_within="1m", undo="nothing", repeatable=True)
 async def confirm(call: Call, order: str, email: str) -> str:
     """Thanks the customer. Twice is better than never, and there is no way to ask: the step is repeatable."""
     body: dict[str, str | int] = {"order": order, "to": email, "subject": f"Thank you for order {order}"}
@@ -143,7 +143,7 @@ async def confirm(call: Call, order: str, email: str) -> str:
     return mail
 
 
-@step(notification, timeout="800ms", retry=again, undo="nothing", repeatable=True)
+@step(notification, timeout="800ms", retry=again, settle_within="1m", undo="nothing", repeatable=True)
 async def invoice_later(call: Call, order: str, email: str, amount: Decimal) -> Payment:
     """Asks for the money by letter. A second letter about the same invoice asks for nothing more."""
     body: dict[str, str | int] = {"order": order, "to": email, "subject": f"Invoice {order}: {amount}"}
