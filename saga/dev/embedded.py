@@ -37,6 +37,7 @@ from saga.dev.places import (
     recorded_home,
     short_home,
 )
+from saga.dev.watchdog import clean
 
 __all__ = ["EmbeddedError", "Server", "connect_url", "start", "stop", "temporary"]
 
@@ -157,7 +158,8 @@ def temporary(*, settings: Mapping[str, str] = NONE) -> Generator[Server]:
     finally:
         assert watchdog.stdin is not None
         watchdog.stdin.close()
-        watchdog.wait()
+        if watchdog.wait() != 0:  # it could not even start, or somebody killed it
+            clean(directory)
 
 
 def _home(directory: Path, who: Account, programs: Path) -> Path:
