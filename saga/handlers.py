@@ -38,13 +38,12 @@ class Handler:
     def problems(self, what: str, leading: Sequence[str], parameters: Sequence[Parameter]) -> list[str]:
         """Where this handler does not take the step's `parameters` after the `leading` ones, as sentences."""
         given = list(signature_of(self.function).parameters.values())
-        head, own = given[: len(leading)], given[len(leading) :]
-        positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-        if len(head) < len(leading) or any(p.kind not in positional for p in head):
+        wanted = {p.name: p for p in parameters}
+        head, own = _parted(given, len(leading))
+        if head is None or any(p.name in wanted for p in head):
             return [f"{what} {self.name}: its first parameters must be {', '.join(leading)}"]
         takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in own)
         named = {p.name: p for p in own if p.kind in _NAMED}
-        wanted = {p.name: p for p in parameters}
         missing = [] if takes_any else [name for name in wanted if name not in named]
         wrong = [
             name
@@ -56,6 +55,15 @@ class Handler:
         shape = ", ".join([*leading, *(str(p.replace(annotation=Parameter.empty)) for p in parameters)])
         said = f"it must take ({shape}), names and defaults alike (or *_: object, **__: object)"
         return [f"{what} {self.name}: {said}; wrong here: {', '.join([*missing, *wrong])}"]
+
+
+def _parted(given: list[Parameter], leading: int) -> tuple[list[Parameter] | None, list[Parameter]]:
+    """The parameters that take the leading arguments, or None if they cannot; and the others."""
+    positional = [p for p in given if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    if len(positional) < leading and not any(p.kind is Parameter.VAR_POSITIONAL for p in given):
+        return None, given
+    head = positional[:leading]
+    return head, [p for p in given if p not in head]
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -68,9 +68,21 @@ class Typed(Generic[T]):
             raise ValueError(said(error)) from None
         except Unstorable:
             raise
-        except ValueError as error:  # pydantic's serialization errors are of several lines
-            raise ValueError(" ".join(str(error).split())) from None
+        except ValueError as error:
+            raise ValueError(self._why(value, error)) from None
         return text
+
+    def _why(self, value: T, error: ValueError) -> str:
+        """What is wrong with a value that does not serialize, rather as reading it back says it."""
+        try:
+            self._adapter.validate_json(
+                self._adapter.dump_json(value, by_alias=False, warnings=False), by_name=True
+            )
+        except ValidationError as told:
+            return said(told)
+        except ValueError:
+            pass
+        return " ".join(str(error).split())
 
     def decode(self, text: str) -> T:
         """The value that `text` was made from.
