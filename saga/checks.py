@@ -111,7 +111,7 @@ def _untypable(what: str, typed: Callable[[], object]) -> list[str]:
         typed()
     except NameError as error:
         return [
-            f"{what} is not there at run time ({error}): import it outside TYPE_CHECKING, at module level"
+            f"an annotation is not there at run time ({error}): import it outside TYPE_CHECKING, at module level"
         ]
     except Untypable as error:
         return [f"{what} has no JSON: {error}"]

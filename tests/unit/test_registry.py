@@ -1,6 +1,7 @@
 """An engine with a wrong definition is not built, and every problem is told at once."""
 
 from collections.abc import Callable
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -244,7 +245,7 @@ def test_signatures_that_cannot_be_stored_are_told() -> None:
     async def hidden(call: Call, amount: "Hidden") -> None: ...
 
     @step(**options)
-    async def opaque(call: Call) -> Callable[[], object]: ...  # type: ignore[empty-body]
+    async def opaque(call: Call) -> Event: ...  # type: ignore[empty-body]
 
     async def callless(order: str) -> None: ...
 
@@ -255,7 +256,7 @@ def test_signatures_that_cannot_be_stored_are_told() -> None:
         "step untyped: it has no return type",
         "step starred: parameter *orders: str has no fixed names",
         "step positional: parameter order is positional-only",
-        "step hidden: a parameter's type is not there at run time (name 'Hidden' is not defined)",
+        "step hidden: an annotation is not there at run time (name 'Hidden' is not defined)",
         "step opaque: the return type has no JSON",
         "step callless: its first parameter must be `call: Call`",
     ):
