@@ -42,6 +42,7 @@ from saga.dev.watchdog import clean
 __all__ = ["EmbeddedError", "Server", "connect_url", "start", "stop", "temporary"]
 
 SCHEME = "embedded:"
+LONGEST_BASE = 60  # bytes; a temporary directory's own name and the socket's come after it
 NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -127,23 +128,20 @@ def connect_url(url: str, *, create: bool) -> str:
 
 
 @contextlib.contextmanager
-def temporary(*, settings: Mapping[str, str] = NONE) -> Generator[Server]:
+def temporary(*, settings: Mapping[str, str] = NONE, within: Path | None = None) -> Generator[Server]:
     """A server in a fresh private directory, ended and removed at the end of the block, however that end comes.
 
     A watchdog waits for the end of a pipe whose other end only this process holds, and cleans up then: one path for
     the ordinary end, for Ctrl-C and for kill -9. A child made by a bare fork inherits that end and delays the
     cleaning until it is gone, too; children started as programs do not.
+
+    Args:
+        settings: settings of Postgres by name, over the defaults.
+        within: where to make the directory, a short path; by default where temporary files go.
     """
     who = account()
-    base = next(
-        (
-            place
-            for place in (Path(tempfile.gettempdir()), Path("/tmp"))  # noqa: S108  # mkdtemp makes it private
-            if len(os.fsencode(place.resolve())) <= len("/private/tmp") + 20
-            and who.can_enter(place.resolve())
-        ),
-        None,
-    )
+    places = (within, Path(tempfile.gettempdir()), Path("/tmp"))  # noqa: S108  # mkdtemp makes it private
+    base = next((place for place in places if place and _takes_a_server(place, who)), None)
     directory = Path(tempfile.mkdtemp(prefix="saga-", dir=base)).resolve()
     directory.chmod(0o711)  # the server's account must pass through; it can neither list nor write
     watchdog = subprocess.Popen(
@@ -160,6 +158,11 @@ def temporary(*, settings: Mapping[str, str] = NONE) -> Generator[Server]:
         watchdog.stdin.close()
         if watchdog.wait() != 0:  # it could not even start, or somebody killed it
             clean(directory)
+
+
+def _takes_a_server(place: Path, who: Account) -> bool:
+    """Whether a directory in the place is within the server's reach, and its socket's path within the kernel's."""
+    return len(os.fsencode(place.resolve())) <= LONGEST_BASE and who.can_enter(place.resolve())
 
 
 def _home(directory: Path, who: Account, programs: Path) -> Path:
