@@ -6,7 +6,9 @@ What a backend service imports: the public names, and nothing else.
 from saga.answers import Answer, Fenced, Landed, NotFound, Pending
 from saga.call import Call
 from saga.calls import StepCall
+from saga.core.model import View
 from saga.definition import SagaDefinition, saga
+from saga.engine import Engine
 from saga.errors import (
     DatabaseUnreachable,
     DefinitionError,
@@ -29,6 +31,7 @@ from saga.errors import (
     Unsafe,
     Unstorable,
 )
+from saga.handle import Handle, SagaView
 from saga.parallel import together
 from saga.service import Retry, Service
 from saga.steps import Compensation, Step, step
@@ -40,7 +43,9 @@ __all__ = [
     "DatabaseUnreachable",
     "DefinitionError",
     "DefinitionWarning",
+    "Engine",
     "Fenced",
+    "Handle",
     "InputError",
     "KeyConflict",
     "Landed",
@@ -55,6 +60,7 @@ __all__ = [
     "SagaDefinition",
     "SagaError",
     "SagaFailed",
+    "SagaView",
     "SchemaMismatch",
     "Service",
     "Step",
@@ -66,6 +72,7 @@ __all__ = [
     "Unknown",
     "Unsafe",
     "Unstorable",
+    "View",
     "saga",
     "step",
     "together",

@@ -11,8 +11,10 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.types.string import TextLoader
 
+Connection = AsyncConnection[tuple[Any, ...]]
 
-async def connect(conninfo: str) -> AsyncConnection[tuple[Any, ...]]:
+
+async def connect(conninfo: str) -> Connection:
     """An autocommit connection.
 
     Raises:

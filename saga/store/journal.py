@@ -168,7 +168,7 @@ class Journal:
                 done = await write(connection, self._lane, batch, boot)
                 await self._confirm_replica(connection)
             except psycopg.Error as error:
-                if (error.sqlstate or "").startswith(_VALUE_CLASSES):
+                if _value_at_fault(error):
                     await self._refuse_if_dead()
                     raise
                 log.warning("journal_batch_failed", sqlstate=error.sqlstate, error=str(error).strip())
@@ -239,6 +239,13 @@ class Journal:
         for unit in units:
             if not unit.done.done():
                 unit.done.set_exception(DeclaredDead())
+
+
+def _value_at_fault(error: psycopg.Error) -> bool:
+    """Whether a value of a unit is to blame; psycopg itself refuses some before they are sent."""
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.DataError)
+    return error.sqlstate.startswith(_VALUE_CLASSES)
 
 
 def _pauses() -> Iterator[float]:

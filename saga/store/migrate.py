@@ -18,7 +18,6 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-import saga
 from saga.errors import SchemaMismatch
 from saga.store import urls
 from saga.store.schema import SCHEMA_REVISION
@@ -27,7 +26,7 @@ from saga.store.sql import quote
 
 def scripts() -> Path:
     """Where the migrations are: in the wheel `saga/migrations`, in a checkout the folder beside `saga`."""
-    package = Path(saga.__file__).parent
+    package = Path(__file__).resolve().parents[1]
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
 

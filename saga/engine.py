@@ -1,0 +1,251 @@
+"""`Engine`: what a service embeds. It starts sagas and tells what came of them; workers run them.
+
+Rules that hold here: an explicit registry and no global; nothing is migrated and nothing is opened when it is
+built; everything the command line does is a method here, or of `operator`, first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from saga import database
+from saga.core.keys import input_hash
+from saga.definition import SagaDefinition
+from saga.errors import KeyConflict, Unstorable
+from saga.handle import Handle
+from saga.ids import uuid7
+from saga.registry import Registry
+from saga.store import migrate, starts, urls, views
+from saga.store.connections import Connection, connect
+from saga.store.starts import NewSaga, Started
+from saga.store.views import SagaState
+
+if TYPE_CHECKING:
+    from saga.blocking import BlockingEngine
+    from saga.operator import Operator
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+KEPT_CONNECTIONS = 8
+"""So many idle connections are kept for the next call, in each event loop."""
+KEY_LIMIT = 500
+"""The longest business key, in characters: an index entry must hold it."""
+
+
+class Engine:
+    """Starts sagas and answers for them.
+
+    Args:
+        url: of the Postgres database, or `embedded:DIR`; else `SAGA_DATABASE_URL`, else an existing `./.saga`.
+        sagas: every definition that may be started or run.
+        schema: the engine's own schema in that database.
+        namespace: part of every idempotency key; set it apart for two engines that call the same services.
+        secret: what idempotency keys derive from; by default the one in the database.
+
+    Raises:
+        DefinitionError: with every problem of every definition.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        sagas: Iterable[SagaDefinition[Any, Any]],
+        schema: str = "saga",
+        namespace: str = "default",
+        secret: str | None = None,
+    ) -> None:
+        self.registry = Registry(sagas)
+        self.schema = schema
+        self.namespace = namespace
+        self._url = url
+        self._secret = None if secret is None else secret.encode()
+        self._idle: dict[asyncio.AbstractEventLoop, list[Connection]] = {}
+
+    # Where.
+
+    def use(self, url: str) -> None:
+        """Point an engine that nobody has used yet at another database: `saga worker run --database`."""
+        self._url = url
+        self.__dict__.pop("url", None)
+
+    @cached_property
+    def url(self) -> str:
+        """The Postgres URL; an embedded database is started when it is first asked for.
+
+        Raises:
+            SagaError: nobody said which database, or it cannot be had.
+        """
+        return database.resolved(database.chosen(self._url))
+
+    @property
+    def conninfo(self) -> str:
+        """The same for libpq."""
+        return urls.conninfo(self.url)
+
+    @property
+    def secret(self) -> bytes:
+        """What idempotency keys derive from; known after `prepare`."""
+        assert self._secret is not None, "prepare() reads it"
+        return self._secret
+
+    async def prepare(self) -> None:
+        """Check that the database is there and its schema is ours.
+
+        Raises:
+            DatabaseUnreachable, SchemaMismatch: with a sentence that says what to do.
+        """
+        await asyncio.to_thread(migrate.require, self.url, self.schema)
+        if self._secret is None:
+            async with self.connection() as connection:
+                self._secret = await views.secret(connection, self.schema)
+
+    async def __aenter__(self) -> Self:
+        await self.prepare()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections of this event loop."""
+        for connection in self._idle.pop(asyncio.get_running_loop(), []):
+            await connection.close()
+
+    async def connect(self) -> Connection:
+        """A connection of the caller's own.
+
+        Raises:
+            DatabaseUnreachable: nothing answers.
+        """
+        try:
+            return await connect(self.conninfo)
+        except psycopg.OperationalError as error:
+            raise urls.unreachable(self.url, error) from None
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for one piece of work, kept for the next when it is still good."""
+        idle = self._idle.setdefault(asyncio.get_running_loop(), [])
+        connection = idle.pop() if idle else await self.connect()
+        try:
+            yield connection
+        finally:
+            if connection.closed or connection.broken or len(idle) >= KEPT_CONNECTIONS:
+                await connection.close()
+            else:
+                idle.append(connection)
+
+    # What.
+
+    def definition(self, name: str, version: int | None = None) -> SagaDefinition[Any, Any]:
+        """The definition; the highest version where none is said.
+
+        Raises:
+            NotFoundError: this engine has none; the sentence names those it has.
+        """
+        return self.registry.find(name, version)
+
+    def registry_serves(self) -> tuple[list[str], list[int]]:
+        """Names and versions of all definitions, side by side."""
+        pairs = list(self.registry.sagas)
+        return [name for name, _ in pairs], [version for _, version in pairs]
+
+    async def start(
+        self,
+        saga: SagaDefinition[In, Out],
+        input: In,
+        *,
+        key: str,
+        within: object = None,
+    ) -> Handle[Out]:
+        """Start a saga: one row, in the caller's transaction where `within` gives one.
+
+        The same key with the same input gives the same saga. A second starter waits while the first one's
+        transaction is open; serialization failures and deadlocks (40001, 40P01) are passed on untouched.
+
+        Args:
+            saga: the definition.
+            input: its one argument.
+            key: the business key, unique per saga name.
+            within: a SQLAlchemy Session, AsyncSession, Connection, AsyncConnection, or a psycopg connection.
+
+        Raises:
+            InputError: the input has the wrong shape; nothing was written.
+            KeyConflict: the key was used with another input; the caller's transaction is unharmed.
+            SagaError: `within` is in autocommit, or not Postgres.
+        """
+        new = self.new(saga, input, key)
+        if within is not None:
+            return self.started(saga, new, await starts.start_async(within, self.schema, new), within=True)
+        async with self.connection() as connection, connection.transaction():
+            started = await starts.start_async(connection, self.schema, new)
+        return self.started(saga, new, started, within=False)
+
+    def handle(self, saga: SagaDefinition[Any, Out], *, key: str) -> Handle[Out]:
+        """A handle on a saga that was started elsewhere, by its key. Nothing is read yet."""
+        return Handle(self, saga, key=key)
+
+    async def read(self, saga_id: UUID | None, name: str, key: str) -> SagaState | None:
+        """The saga's row as callers see it, or None."""
+        async with self.connection() as connection:
+            return await views.read(connection, self.schema, saga_id=saga_id, name=name, key=key)
+
+    def operator(self, who: str) -> Operator:
+        """The acts of an operator, audited under this name."""
+        from saga.operator import Operator  # noqa: PLC0415 - a service that only starts sagas never needs it
+
+        return Operator(self, who)
+
+    @cached_property
+    def blocking(self) -> BlockingEngine:
+        """The same for Django, Flask and scripts: one engine, a thin face that waits."""
+        from saga.blocking import BlockingEngine  # noqa: PLC0415 - starts a thread, so only when it is wanted
+
+        return BlockingEngine(self)
+
+    # Shared by both faces.
+
+    def new(self, saga: SagaDefinition[In, Any], input: In, key: str) -> NewSaga:  # noqa: A002
+        """What is to be written for a start.
+
+        Raises:
+            InputError, NotFoundError, Unstorable: with a sentence; nothing was written.
+        """
+        self.registry.find(saga.name, saga.version)
+        _check_key(key)
+        text = saga.encode_input(input)
+        seconds = None if saga.deadline is None else saga.deadline.total_seconds()
+        return NewSaga(uuid7(), saga.name, saga.version, key, text, input_hash(text), seconds)
+
+    def started(
+        self, saga: SagaDefinition[Any, Out], new: NewSaga, started: Started, *, within: bool
+    ) -> Handle[Out]:
+        """The handle on what was started.
+
+        Raises:
+            KeyConflict: the key was used with another input.
+        """
+        if started.input_hash != new.input_hash:
+            raise KeyConflict(
+                f"the key {new.key!r} of saga {saga.name} was used with another input: "
+                "use a new key, or look the old one up with engine.handle(...)"
+            )
+        return Handle(self, saga, key=new.key, saga_id=started.id, within=within)
+
+
+def _check_key(key: str) -> None:
+    if not key or len(key) > KEY_LIMIT:
+        raise Unstorable(
+            f"a key has 1 to {KEY_LIMIT} characters, this one {len(key)}: choose the order's id, say"
+        )
+    if "\x00" in key or key != key.encode("utf-8", "replace").decode():
+        raise Unstorable("a key holds NUL or half of a surrogate pair: choose a plain text")

@@ -1,0 +1,153 @@
+"""A handle on one saga: what it is doing, and what came of it.
+
+Rules that hold here: `view.status` is an invariant and never a label (see `saga.core.model.view_of`); waiting
+for a saga whose transaction is not committed is an error and not an endless wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import UUID
+
+from saga.clock import boottime
+from saga.core.durations import Duration, parse
+from saga.core.model import SagaStatus, View
+from saga.definition import SagaDefinition
+from saga.errors import NotCommitted, NotFoundError, SagaAbandoned, SagaFailed, StillProcessing
+from saga.store.views import SagaState
+
+if TYPE_CHECKING:
+    from saga.engine import Engine
+
+Out = TypeVar("Out")
+
+POLL_FIRST_S, POLL_MOST_S = 0.01, 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """A step that a fallback took the place of, and why."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SagaView:
+    """What may be said of a saga.
+
+    status: the only word for the customer. degraded: the steps that fell back. needs_person: an operator's
+    problem, which is still "processing" for the customer. reason: for logs and operators, not for customers.
+    """
+
+    id: UUID
+    key: str
+    status: View
+    degraded: tuple[Degraded, ...]
+    needs_person: bool
+    reason: str | None
+
+
+class Handle(Generic[Out]):
+    """One saga, by its id or by its key."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        definition: SagaDefinition[Any, Out],
+        *,
+        key: str,
+        saga_id: UUID | None = None,
+        within: bool = False,
+    ) -> None:
+        self._engine = engine
+        self._definition = definition
+        self._within = within
+        self.key = key
+        self.id = saga_id
+
+    async def view(self, wait: Duration | None = None) -> SagaView:
+        """What may be said of the saga, after at most `wait` for its end.
+
+        Raises:
+            NotCommitted: its transaction is not committed yet, or was rolled back.
+            NotFoundError: nobody started it.
+        """
+        return _view(await self._watch(wait))
+
+    async def result(self, timeout: Duration | None = None) -> Out:
+        """The saga's output.
+
+        Args:
+            timeout: how long to wait for the end; None waits for ever.
+
+        Raises:
+            SagaFailed: it ended without its result, and everything is undone.
+            SagaAbandoned: an operator ended it.
+            StillProcessing: it has not ended within `timeout`.
+            NotCommitted, NotFoundError: as in `view`.
+        """
+        state = await self._watch(timeout, for_ever=timeout is None)
+        view = _view(state)
+        match state.status:
+            case SagaStatus.COMPLETED:
+                return self._definition.decode_output(state.output or "null")
+            case SagaStatus.COMPENSATED:
+                raise SagaFailed(f"saga {self.key} was {view.status}: {_because(state)}", view=view)
+            case SagaStatus.ABANDONED:
+                raise SagaAbandoned(f"saga {self.key} was abandoned by an operator", view=view)
+            case _:
+                raise StillProcessing(f"saga {self.key} has not ended yet: ask again later", view=view)
+
+    async def cancel(self, because: str) -> None:
+        """Ask the saga to stop and undo; the answer is *requested*, its owner decides (S31).
+
+        Raises:
+            Unsafe: too late, it has ended or is being undone already.
+        """
+        state = await self._read()
+        await self._engine.operator(who="application").cancel(str(state.id), because=because)
+
+    async def _watch(self, wait: Duration | None, *, for_ever: bool = False) -> SagaState:
+        until = boottime() + (0.0 if wait is None else parse(wait).total_seconds())
+        pause = POLL_FIRST_S
+        state = await self._read()
+        while not _ended(state) and (for_ever or boottime() < until):
+            await asyncio.sleep(pause if for_ever else min(pause, max(0.0, until - boottime())))
+            pause = min(pause * 1.5, POLL_MOST_S)
+            state = await self._read()
+        return state
+
+    async def _read(self) -> SagaState:
+        state = await self._engine.read(self.id, self._definition.name, self.key)
+        if state is not None:
+            return state
+        if self._within:
+            raise NotCommitted(
+                f"saga {self.key} is not committed yet, or was rolled back: commit your transaction, then wait"
+            )
+        raise NotFoundError(
+            f"there is no saga {self._definition.name} with the key {self.key!r}: start it first"
+        )
+
+    def __repr__(self) -> str:
+        return f"<handle on {self._definition.name} {self.key}>"
+
+
+def _ended(state: SagaState) -> bool:
+    return state.status in {SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED}
+
+
+def _because(state: SagaState) -> str:
+    error = state.error or {}
+    return " ".join(str(error[word]) for word in ("code", "message") if error.get(word)) or str(
+        error.get("cause")
+    )
+
+
+def _view(state: SagaState) -> SagaView:
+    fell_back = tuple(Degraded(d["step"], d["reason"]) for d in state.degraded)
+    reason = state.park_reason if state.needs_person else (_because(state) if state.error else None)
+    return SagaView(state.id, state.key, state.view, fell_back, state.needs_person, reason)

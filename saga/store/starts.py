@@ -1,0 +1,185 @@
+"""Starting a saga in the caller's transaction, through the caller's own object.
+
+Rules that hold here: only the INSERT (and, for a key that is taken, one SELECT) runs, on the caller's thread;
+a taken key is found without an error, so that the caller's transaction stays usable; autocommit and databases
+other than Postgres are refused, because row and order would not appear together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
+
+from saga.errors import SagaError
+from saga.store.sql import Statement
+from saga.store.wakeups import channel
+
+START = Statement(
+    "start",
+    "Inserts one saga; waits while another transaction starts the same key. Zero rows: the key is taken.",
+    "INSERT INTO {s}.saga (id, name, version, key, status, input, input_hash, deadline_at)"
+    " VALUES (CAST(%(id)s AS uuid), %(name)s, CAST(%(version)s AS int), %(key)s, 'ready',"
+    " CAST(%(input)s AS json), %(input_hash)s,"
+    " now() + make_interval(secs => CAST(%(deadline)s AS float8)))"
+    " ON CONFLICT (name, key) DO NOTHING RETURNING CAST(id AS text), pg_notify(%(channel)s, '')",
+)
+TAKEN = Statement(
+    "taken",
+    "Locks nothing. Zero rows: whoever had the key has rolled back since; start again.",
+    "SELECT CAST(id AS text), input_hash FROM {s}.saga WHERE name = %(name)s AND key = %(key)s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSaga:
+    """What is to be started. `deadline` in seconds from now."""
+
+    id: UUID
+    name: str
+    version: int
+    key: str
+    input: str
+    input_hash: str
+    deadline: float | None
+
+    def parameters(self, schema: str) -> dict[str, Any]:
+        """For both statements; texts and numbers only, so that every driver takes them."""
+        return {
+            "id": str(self.id), "name": self.name, "version": self.version, "key": self.key, "input": self.input,
+            "input_hash": self.input_hash, "deadline": self.deadline, "channel": channel(schema),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The saga under this key: ours, or the one that was there, with the hash of its input."""
+
+    id: UUID
+    input_hash: str
+
+
+Run = Callable[[Statement], "tuple[Any, ...] | None"]
+
+
+def start_sync(within: object, schema: str, new: NewSaga) -> Started | None:
+    """Start through a sync object of the caller; None when `within` is not one.
+
+    Raises:
+        SagaError: autocommit, or not Postgres.
+    """
+    match within:
+        case Session():
+            return _in_sqlalchemy(within.connection(), schema, new)
+        case Connection():
+            return _in_sqlalchemy(within, schema, new)
+        case psycopg.Connection():
+            _refuse_autocommit(autocommit=_outside_transaction(within))
+
+            def run(statement: Statement) -> tuple[Any, ...] | None:
+                return within.execute(statement.on(schema).encode(), _used(statement, schema, new)).fetchone()
+
+            return _start(run, new)
+        case _:
+            return None
+
+
+async def start_async(within: object, schema: str, new: NewSaga) -> Started:
+    """Start through any object of the caller.
+
+    Raises:
+        SagaError: autocommit, or not Postgres.
+        TypeError: not an object that SQLAlchemy or psycopg made; the sentence lists those.
+    """
+    match within:
+        case AsyncSession():
+            connection = await within.connection()
+            return await connection.run_sync(_in_sqlalchemy, schema, new)
+        case AsyncConnection():
+            return await within.run_sync(_in_sqlalchemy, schema, new)
+        case psycopg.AsyncConnection():
+            _refuse_autocommit(autocommit=_outside_transaction(within))
+            return await _in_async_psycopg(within, schema, new)
+        case _:
+            started = start_sync(within, schema, new)
+            if started is None:
+                raise TypeError(
+                    f"within={type(within).__name__} is no transaction: give a SQLAlchemy Session, AsyncSession, "
+                    "Connection or AsyncConnection, or a psycopg connection"
+                )
+            return started
+
+
+def is_async(within: object) -> bool:
+    """Whether `within` must be awaited."""
+    return isinstance(within, AsyncSession | AsyncConnection | psycopg.AsyncConnection)
+
+
+def _in_sqlalchemy(connection: Connection, schema: str, new: NewSaga) -> Started:
+    if connection.dialect.name != "postgresql":
+        raise SagaError(
+            f"within= is a connection to {connection.dialect.name}: a saga starts in its Postgres only"
+        )
+    driver = connection.connection.dbapi_connection
+    _refuse_autocommit(autocommit=getattr(driver, "autocommit", False) is True)
+
+    def run(statement: Statement) -> tuple[Any, ...] | None:
+        row = connection.execute(text(_named(statement.on(schema))), _used(statement, schema, new)).fetchone()
+        return None if row is None else tuple(row)
+
+    return _start(run, new)
+
+
+async def _in_async_psycopg(within: psycopg.AsyncConnection[Any], schema: str, new: NewSaga) -> Started:
+    async def run(statement: Statement) -> tuple[Any, ...] | None:
+        cursor = await within.execute(statement.on(schema).encode(), _used(statement, schema, new))
+        row: tuple[Any, ...] | None = await cursor.fetchone()
+        return row
+
+    row = await run(START)
+    while row is None:
+        taken = await run(TAKEN)
+        if taken is not None:
+            return Started(UUID(taken[0]), taken[1])
+        row = await run(START)
+    return Started(new.id, new.input_hash)
+
+
+def _start(run: Run, new: NewSaga) -> Started:
+    row = run(START)
+    while row is None:
+        taken = run(TAKEN)
+        if taken is not None:
+            return Started(UUID(str(taken[0])), taken[1])
+        row = run(START)
+    return Started(new.id, new.input_hash)
+
+
+def _used(statement: Statement, schema: str, new: NewSaga) -> dict[str, Any]:
+    names = set(re.findall(r"%\((\w+)\)s", statement.text))
+    return {name: value for name, value in new.parameters(schema).items() if name in names}
+
+
+def _named(statement: str) -> str:
+    """Psycopg's parameters as SQLAlchemy's `text` writes them, whatever the driver."""
+    return re.sub(r"%\((\w+)\)s", r":\1", statement)
+
+
+def _outside_transaction(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    return connection.autocommit and connection.info.transaction_status == TransactionStatus.IDLE
+
+
+def _refuse_autocommit(*, autocommit: bool) -> None:
+    if autocommit:
+        raise SagaError(
+            "within= is in autocommit: the saga would start although your own writes may fail; "
+            "open a transaction and give that"
+        )

@@ -1,0 +1,146 @@
+"""What a worker does beside its sagas, on connections of its own: lease, reaper, sleepers, late evidence.
+
+Rules that hold here: nothing here is in the way of a step; every chore can be done by any worker and done
+twice; NOTIFY is a hint, the poll is the truth; an error of the database is waited out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from saga.core.evidence import Evidence, Probed, Replied
+from saga.core.evidence import Landed as ProbeLanded
+from saga.core.model import EffectStatus, Succeeded
+from saga.store import leases, sagas, wakeups
+from saga.store.connections import Connection, connect
+from saga.store.sagas import Recorded, SagaRow
+from saga_worker.effects import LiveEffect
+from saga_worker.requests import serve_requests
+
+if TYPE_CHECKING:
+    from saga_worker.worker import Worker
+
+T = TypeVar("T")
+log = structlog.get_logger("saga")
+
+ROUND_MIN_S, ROUND_MAX_S = 0.02, 0.5
+REAP_EVERY_S = 0.5
+PAUSE_S = 0.2
+
+
+class Chores:
+    """The worker's other half."""
+
+    def __init__(self, worker: Worker) -> None:
+        """Open nothing yet."""
+        self._worker = worker
+        self._connection: Connection | None = None
+        self._lock = asyncio.Lock()
+
+    async def register(self, registration: leases.Registration) -> None:
+        """Begin the lease."""
+        await self._patiently(lambda c: leases.register(c, self._worker.schema, registration))
+
+    async def leave(self, worker: UUID) -> None:
+        """End the lease, and what is still owned is free at once."""
+
+        async def go(connection: Connection) -> None:
+            await leases.leave(connection, self._worker.schema, worker)
+            await leases.ready_orphans(connection, self._worker.schema)
+
+        await self._patiently(go)
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def recorded(self, ids: Sequence[UUID]) -> dict[UUID, Recorded]:
+        """What is recorded of these sagas."""
+        return await self._patiently(lambda c: sagas.recorded(c, self._worker.schema, ids))
+
+    async def reload(self, worker: UUID, lane: int, saga_id: UUID, epoch: int) -> SagaRow | None:
+        """The saga's row under the same claim, or None when that is lost."""
+        mine = {"me": worker, "lane": lane}
+        return await self._patiently(lambda c: sagas.reload(c, self._worker.schema, mine, saga_id, epoch))
+
+    async def witness(self, worker: UUID, saga_id: UUID, effect: LiveEffect, seen: Evidence) -> None:
+        """Keep evidence without a claim, wake the saga, and alarm when it contradicts what was settled."""
+        schema = self._worker.schema
+        write = effect.evidence_write(seen)
+
+        async def go(connection: Connection) -> None:
+            status = await sagas.settled_as(connection, schema, saga_id, effect.identity, effect.direction)
+            alarm = None
+            if status in {EffectStatus.REFUSED, EffectStatus.NOT_EXECUTED} and _says_landed(seen):
+                alarm = f"{effect.identity} landed late, after it was settled as {status}"
+            await sagas.witness(
+                connection, schema, worker=worker, saga_id=saga_id, evidence=[write], alarm=alarm
+            )
+
+        log.warning("late_evidence", saga_id=str(saga_id), step=effect.identity)
+        await self._patiently(go)
+
+    async def run(self) -> None:
+        """Do the rounds until cancelled."""
+        listener = asyncio.create_task(self._listen(), name="saga-listener")
+        reap_at = 0.0
+        try:
+            while True:
+                boot = self._worker.clocks.boot()
+                pause = await self._patiently(self._round)
+                if boot >= reap_at:
+                    await self._patiently(self._reap)
+                    reap_at = boot + REAP_EVERY_S
+                await asyncio.sleep(pause)
+        finally:
+            listener.cancel()
+
+    async def _round(self, connection: Connection) -> float:
+        """Ready what is due, answer operators; seconds until the next round."""
+        schema = self._worker.schema
+        if await leases.ready_due(connection, schema):
+            self._worker.poke()
+        await serve_requests(connection, self._worker)
+        due = await leases.next_due(connection, schema)
+        return ROUND_MAX_S if due is None else min(max(due, ROUND_MIN_S), ROUND_MAX_S)
+
+    async def _reap(self, connection: Connection) -> None:
+        schema = self._worker.schema
+        for dead in await leases.reap(connection, schema):
+            log.warning("worker_reaped", worker=str(dead))
+        if await leases.ready_orphans(connection, schema):
+            self._worker.poke()
+
+    async def _listen(self) -> None:
+        """Poke the journals when something became ready. A connection that breaks is opened again."""
+        while True:
+            with contextlib.suppress(psycopg.Error):
+                await wakeups.listen(self._worker.engine.conninfo, self._worker.schema, self._worker.poke)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _patiently(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do `work` on the chores' connection, again and again while the database is away."""
+        while True:
+            async with self._lock:
+                try:
+                    if self._connection is None or self._connection.closed:
+                        self._connection = await connect(self._worker.engine.conninfo)
+                    return await work(self._connection)
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                    log.warning("database_away", error=str(error).strip())
+                    if self._connection is not None:
+                        await self._connection.close()
+            await asyncio.sleep(PAUSE_S)
+
+
+def _says_landed(seen: Evidence) -> bool:
+    match seen:
+        case Replied(outcome=Succeeded()) | Probed(answer=ProbeLanded()):
+            return True
+        case _:
+            return False

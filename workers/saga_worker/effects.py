@@ -1,0 +1,258 @@
+"""One effect in a worker's memory: what was observed, and the facts that the rules read.
+
+Rules that hold here: evidence is only appended; a row without an outcome that another claim left is *lost*
+(S9); an observation that is not yet in the database waits in `unsaved`, and goes with the next write; a first
+attempt that succeeded needs no evidence of its own, its row says it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from saga import errors
+from saga.core.decide import EffectFacts
+from saga.core.evidence import Evidence, Intended, Lost, Probed, Replied, encode
+from saga.core.model import (
+    SETTLED,
+    Direction,
+    EffectStatus,
+    NotExecuted,
+    Outcome,
+    Refused,
+    Succeeded,
+)  # fmt: skip
+from saga.core.promises import Policy
+from saga.core.verdict import UNSTORABLE, Basis, Verdict, verdict
+from saga.ids import uuid7
+from saga.steps import Compensation, Step
+from saga.store.changes import EvidenceWrite, OutcomeWrite
+from saga.store.sagas import EffectRow
+from saga_worker.clocks import Clocks
+
+Handlers = Step[..., Any] | Compensation[Any, ...]
+
+
+@dataclass(slots=True, eq=False)
+class LiveEffect:
+    """One effect of a saga that is in memory. Times are the database's, `quiet_boot` ours.
+
+    handlers: the step, or the compensation that undoes it. arguments: decoded. undoes: in a compensation
+    the result and key of what it undoes. parked: why it needs a person. open_bodies: bodies here that have not returned (S11).
+    unwritten: settled, and the database does not know yet.
+    """
+
+    identity: str
+    direction: Direction
+    position: int
+    handlers: Handlers
+    key: str
+    request_hash: str
+    arguments_text: str
+    arguments: dict[str, Any]
+    undoes: tuple[Any, str] | None = None
+    evidence: list[Evidence] = field(default_factory=list[Evidence])
+    unsaved: list[Evidence] = field(default_factory=list[Evidence])
+    status: EffectStatus = EffectStatus.SENT
+    attempt: int = 0
+    in_flight: int = 0
+    open_bodies: int = 0
+    first_intent: datetime | None = None
+    deadline: datetime | None = None
+    quiet_boot: float = 0.0
+    key_expires: datetime | None = None
+    ended: datetime | None = None
+    doubt_since: datetime | None = None
+    completion: int | None = None
+    outcome: Outcome | None = None
+    by_statement: bool = False
+    parked: str | None = None
+    unwanted: bool = False
+    waiting_until: datetime | None = None
+    unwritten: bool = False
+    jitter: float = field(default_factory=random.random)
+
+    @property
+    def step(self) -> Step[..., Any]:
+        """The step that it belongs to."""
+        return self.handlers.step if isinstance(self.handlers, Compensation) else self.handlers
+
+    @property
+    def policy(self) -> Policy:
+        """How it is sent and settled."""
+        return self.handlers.policy
+
+    @property
+    def settled(self) -> bool:
+        """Whether its status is final."""
+        return self.status in SETTLED
+
+    @property
+    def unstorable(self) -> bool:
+        """Whether it landed with a result that could not be kept."""
+        return isinstance(self.outcome, Succeeded) and self.outcome.rule == UNSTORABLE
+
+    def facts(self, clocks: Clocks) -> EffectFacts:
+        """What the rules read, at this moment."""
+        quiet = None
+        if self.deadline is not None and not self.open_bodies:
+            quiet = self.deadline + self.step.service.promises.lateness
+            left = self.quiet_boot - clocks.boot()
+            if left > 0:  # both clocks must have passed (S16)
+                quiet = max(quiet, clocks.now() + timedelta(seconds=left))
+        return EffectFacts(
+            direction=self.direction,
+            promises=self.step.service.promises,
+            policy=self.policy,
+            evidence=tuple(self.evidence),
+            in_flight=self.in_flight,
+            first_intent=self.first_intent,
+            quiet_from=quiet,
+            key_expires=self.key_expires,
+            doubt_since=self.doubt_since,
+            ended=self.ended,
+        )
+
+    def facts_outcome(self) -> Outcome:
+        """What the evidence proves at this moment."""
+        return verdict(self.evidence, self.step.service.promises, self.policy).outcome
+
+    def observe(self, *seen: Evidence) -> None:
+        """Something was seen: it counts from now on, and is to be written."""
+        self.evidence += seen
+        self.unsaved += seen
+        self.jitter = random.random()
+
+    def intended(self, attempt: int, now: datetime, boot: float) -> None:
+        """The intent of `attempt` is durable: its clock runs since `boot`."""
+        budget = self.policy.timeout
+        promises = self.step.service.promises
+        self.attempt = attempt
+        self.status = EffectStatus.SENT
+        self.first_intent = self.first_intent or now
+        self.deadline = max(self.deadline or now, now + budget)
+        self.quiet_boot = max(self.quiet_boot, boot + (budget + promises.lateness).total_seconds())
+        self.ended = None
+        if self.key_expires is None and promises.dedups and promises.key_lifetime is not None:
+            self.key_expires = now + promises.key_lifetime
+        self.observe(Intended(attempt, now, now + budget))
+
+    def conclude(self, verdict: Verdict) -> None:
+        """The effect is out of doubt."""
+        outcome = verdict.outcome
+        self.outcome = outcome
+        self.unwritten = True
+        self.by_statement = verdict.basis is Basis.STATEMENT
+        match outcome:
+            case Succeeded():
+                self.status = EffectStatus.SUCCEEDED
+            case Refused():
+                self.status = EffectStatus.REFUSED
+            case _:
+                self.status = EffectStatus.NOT_EXECUTED
+
+    def failure(self) -> errors.StepFailed:
+        """What the saga function is told of an effect that did not happen."""
+        match self.outcome:
+            case Refused(code, message, rule):
+                return errors.Refused(code, message, rule=rule)
+            case NotExecuted(reason, rule, retry_after):
+                return errors.NotExecuted(reason, retry_after, rule=rule)
+            case _:
+                raise AssertionError(f"{self.identity} did not fail: {self.outcome}")
+
+    def result(self) -> Any:
+        """The result, typed. Raises ValueError when its type has changed since it was stored."""
+        if not isinstance(self.outcome, Succeeded):
+            return None  # an accepted doubt
+        return self.step.decode_result(self.outcome.result)
+
+    def write(self) -> OutcomeWrite:
+        """Where it stands, for the database."""
+        success = self.outcome if isinstance(self.outcome, Succeeded) else None
+        return OutcomeWrite(
+            step=self.identity,
+            direction=self.direction,
+            attempt=self.attempt,
+            status=self.status,
+            ended=True,
+            result=None if success is None else success.result,
+            error=_error(self.outcome),
+            proof=getattr(self.outcome, "rule", None),
+            by_statement=self.by_statement,
+            completion=self.completion,
+            in_doubt=self.status in {EffectStatus.DOUBT, EffectStatus.ACCEPTED},
+            probes=sum(isinstance(e, Probed) for e in self.evidence),
+        )
+
+    def take_evidence(self) -> list[EvidenceWrite]:
+        """What is to be kept of the unsaved; a first attempt that simply succeeded keeps nothing."""
+        seen, self.unsaved = self.unsaved, []
+        match seen:
+            case [Intended(attempt=1), Replied(attempt=1, outcome=Succeeded(rule=rule))] if (
+                rule != UNSTORABLE
+            ):
+                return []
+            case [Intended(attempt=1)]:
+                self.unsaved = seen  # its row says it, until there is more to say
+                return []
+            case _:
+                return [self.evidence_write(e) for e in seen]
+
+    def evidence_write(self, seen: Evidence) -> EvidenceWrite:
+        """One observation as it is stored."""
+        kind, attempt, body = encode(seen)
+        return EvidenceWrite(uuid7(), self.identity, self.direction, attempt, kind, json.dumps(body))
+
+
+def _error(outcome: Outcome | None) -> str | None:
+    match outcome:
+        case Refused(code, message, _):
+            return json.dumps({"code": code, "message": message})
+        case NotExecuted(reason, _, retry_after):
+            return json.dumps({"reason": reason, "retry_after": retry_after})
+        case _:
+            return None
+
+
+def from_row(row: EffectRow, seen: list[Evidence], handlers: Handlers, clocks: Clocks) -> LiveEffect:
+    """The effect as another life of a worker, or an earlier claim, left it.
+
+    Raises:
+        ValueError: its arguments no longer fit the step's types.
+    """
+    step = handlers.step if isinstance(handlers, Compensation) else handlers
+    effect = LiveEffect(
+        row.step, row.direction, row.position, handlers, row.key, row.request_hash, row.arguments,
+        step.decode_arguments(row.arguments), evidence=list(seen), status=row.status, attempt=row.attempt,
+        first_intent=row.first_intent_at, deadline=row.deadline_at, key_expires=row.key_expires_at,
+        ended=row.ended_at, doubt_since=row.doubt_since, completion=row.completion, by_statement=row.by_statement,
+    )  # fmt: skip
+    left = row.deadline_at + step.service.promises.lateness - clocks.now()
+    effect.quiet_boot = clocks.boot() + left.total_seconds()
+    if row.status is EffectStatus.SENT:
+        effect.observe(Intended(row.attempt, row.intent_at, row.deadline_at), Lost(row.attempt))
+        effect.status = EffectStatus.DOUBT
+        effect.doubt_since = effect.doubt_since or clocks.now()
+    if effect.settled:
+        effect.outcome = _stored_outcome(row)
+    if effect.unstorable:  # an operator may have stated the result since
+        effect.conclude(verdict(effect.evidence, step.service.promises, effect.policy))
+    return effect
+
+
+def _stored_outcome(row: EffectRow) -> Outcome | None:
+    proof = row.proof or ""
+    error: dict[str, Any] = json.loads(row.error) if row.error else {}
+    match row.status:
+        case EffectStatus.SUCCEEDED:
+            return Succeeded(row.result if row.result is not None else "null", proof)
+        case EffectStatus.REFUSED:
+            return Refused(error.get("code", ""), error.get("message", ""), proof)
+        case EffectStatus.NOT_EXECUTED:
+            return NotExecuted(error.get("reason", ""), proof, error.get("retry_after"))
+        case _:
+            return None

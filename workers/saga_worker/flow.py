@@ -1,0 +1,184 @@
+"""One run of a saga function on its own loop: what it calls, what it is given, how it ends.
+
+Rules that hold here: an identity is branch path, name and ordinal within the branch, fixed when the step is
+called; a branch is a task in which a step is called, numbered by its parent at its first step call; results
+are given one at a time, each when the loop is idle. Nothing here waits, reads a clock or knows a database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from saga.calls import StepCall, running_flow
+from saga.definition import SagaDefinition
+from saga.errors import StepFailed, only_step_failures, step_failures
+from saga_worker.loop import SagaLoop
+
+
+@dataclass(slots=True)
+class Scope:
+    """One branch: its path, the ordinals of its steps, and how many branches came out of it."""
+
+    path: str
+    task: asyncio.Task[Any] | None
+    ordinals: dict[str, int] = field(default_factory=dict[str, int])
+    branches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An effect that the function awaits. `position` counts the starts."""
+
+    call: StepCall[Any]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The function returned; `forgotten`: steps that were called and never awaited."""
+
+    value: Any
+    forgotten: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The function raised a step's failure: the saga turns backward."""
+
+    error: StepFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """The function raised anything else: a bug, and nothing is compensated."""
+
+    error: BaseException
+    detail: str
+
+
+FlowEnd = Returned | Failed | Broke
+
+_scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("saga_scope")
+
+
+class Stopping(asyncio.CancelledError):
+    """The engine takes the function out of memory: no step starts any more, and none is recorded (S32a)."""
+
+
+class SagaFlow:
+    """Drives one saga function. Implements `saga.calls.Flow`."""
+
+    def __init__(self, definition: SagaDefinition[Any, Any], value: Any) -> None:
+        """Create the function's task; nothing runs before `drive`."""
+        self._definition = definition
+        self._loop = SagaLoop()
+        self._futures: dict[str, asyncio.Future[Any]] = {}
+        self._calls: list[StepCall[Any]] = []
+        self._begun: list[Begun] = []
+        self._positions = 0
+        self._closing = False
+        self.unwanted_steps: set[str] = set()
+        self.degradations: dict[str, str] = {}
+        self.on_unwanted: Callable[[], None] = lambda: None
+        context = contextvars.copy_context()
+        context.run(running_flow.set, self)
+        root = Scope("", None)
+        context.run(_scope.set, root)
+        self._main: asyncio.Task[Any] = context.run(self._create_main, value, context)
+        root.task = self._main
+
+    def _create_main(self, value: Any, context: contextvars.Context) -> asyncio.Task[Any]:
+        return self._loop.create_task(
+            self._definition.function(value), name=self._definition.name, context=context
+        )
+
+    def drive(self) -> None:
+        """Run the function until it waits for results, or ends."""
+        self._loop.drive()
+
+    def take_begun(self) -> list[Begun]:
+        """The effects that were begun since the last time."""
+        begun, self._begun = self._begun, []
+        return begun
+
+    def gives(self, identity: str) -> bool:
+        """Whether the function waits for this effect."""
+        return identity in self._futures
+
+    def give(self, identity: str, result: Any) -> None:
+        """Hand over a result; `drive` then carries on."""
+        self._futures.pop(identity).set_result(result)
+
+    def fail(self, identity: str, error: StepFailed) -> None:
+        """Hand over a failure; `drive` then carries on."""
+        self._futures.pop(identity).set_exception(error)
+
+    def end(self) -> FlowEnd | None:
+        """How the function ended, or None while it waits."""
+        if not self._main.done():
+            return None
+        if self._main.cancelled():
+            return Broke(asyncio.CancelledError(), "the saga function cancelled itself")
+        error = self._main.exception()
+        if error is None:
+            forgotten = tuple(dict.fromkeys(c.identity for c in self._calls if not c.awaited))
+            return Returned(self._main.result(), forgotten + tuple(self._futures))
+        if only_step_failures(error):
+            return Failed(step_failures(error)[0])
+        return Broke(error, "".join(traceback.format_exception(error)))
+
+    def close(self) -> None:
+        """Take the function out of memory: its clean-up code runs, and can start nothing."""
+        self._closing = True
+        self._main.cancel()
+        for future in self._futures.values():
+            future.cancel()
+        self._loop.drive()
+        for call in self._calls:
+            call.close()
+
+    # The port that a StepCall talks to.
+
+    def identify(self, name: str) -> str:
+        """Branch path, name, ordinal within the branch."""
+        scope = _scope.get()
+        current = asyncio.current_task()
+        if current is not scope.task:
+            scope.branches += 1
+            prefix = f"{scope.path}/" if scope.path else ""
+            scope = Scope(f"{prefix}{scope.branches}", current)
+            _scope.set(scope)
+        ordinal = scope.ordinals[name] = scope.ordinals.get(name, 0) + 1
+        return f"{scope.path}/{name}#{ordinal}" if scope.path else f"{name}#{ordinal}"
+
+    def created(self, call: StepCall[Any]) -> None:
+        """Keep count of calls, so that a forgotten one is found."""
+        if self._closing:
+            raise Stopping
+        self._definition.require(call.step)
+        self._calls.append(call)
+
+    def begin(self, call: StepCall[Any], arguments: str) -> asyncio.Future[Any]:
+        """Begin an effect; the runner takes it from here."""
+        del arguments  # the call carries them
+        if self._closing:
+            raise Stopping
+        future = self._loop.create_future()
+        self._futures[call.identity] = future
+        self._positions += 1
+        self._begun.append(Begun(call, self._positions))
+        return future
+
+    def unwanted(self, identity: str) -> None:
+        """Whoever awaited it was cancelled: it is settled, and sent no more."""
+        self.unwanted_steps.add(identity)
+        self.on_unwanted()
+
+    def degraded(self, identity: str, reason: str) -> None:
+        """A fallback took the effect's place."""
+        self.degradations[identity] = reason

@@ -1,0 +1,178 @@
+"""The way forward of one run: the function, its recorded results, and how it ends.
+
+Rules that hold here: recorded results are given in the order in which they were first completed, one at a
+time, each when the loop is idle; a recorded effect that the function does not call again, or calls with other
+arguments, is *code changed* and never continues; what leaves the function other than a step's failure is a
+bug, and compensates nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from saga.core.keys import request_hash
+from saga.core.model import Direction, EffectStatus, EndCause, ParkCause, SagaStatus
+from saga.errors import Refused, StepFailed
+from saga.store.changes import SagaWrite
+from saga_worker import records
+from saga_worker.effects import LiveEffect
+from saga_worker.flow import Begun, Broke, Failed, Returned, SagaFlow
+from saga_worker.records import CodeChanged, Parking
+
+if TYPE_CHECKING:
+    from saga_worker.runner import Run
+
+
+class Forward:
+    """Drives the function of one run. `failed` and `parking` tell the run what follows."""
+
+    def __init__(self, run: Run) -> None:
+        """Make the function's task; nothing of it runs yet."""
+        try:
+            value = run.definition.decode_input(run.saga.input)
+        except ValueError as error:
+            raise CodeChanged(
+                f"the recorded input no longer fits: {error}", recorded=run.saga.input, called=str(error)
+            ) from None
+        self._run = run
+        self._flow = SagaFlow(run.definition, value)
+        self._flow.on_unwanted = run.nudge_all
+        self._called: set[str] = set()
+        self._given = 0
+        self.failed: tuple[EndCause, StepFailed] | None = None
+        self.parking: Parking | None = None
+
+    @property
+    def degradations(self) -> dict[str, str]:
+        """Which steps fell back, and why."""
+        return self._flow.degradations
+
+    def unwanted(self, identity: str) -> bool:
+        """Whether the function gave the effect up (a sibling in its task group failed)."""
+        return identity in self._flow.unwanted_steps
+
+    def close(self) -> None:
+        """Take the function out of memory. A plain callback."""
+        if self._flow.end() is None:
+            self._flow.close()
+
+    def advance(self) -> list[LiveEffect]:
+        """Drive the function with every result that is there; the effects that it newly began."""
+        fresh: list[LiveEffect] = []
+        self._flow.drive()
+        while True:
+            fresh += self._attach(self._flow.take_begun())
+            effect = self._next_given()
+            if effect is None or self.parking is not None:
+                break
+            self._give(effect)
+            self._flow.drive()
+        self._require_all_called()
+        self._ended(fresh)
+        return fresh
+
+    def completed(self, seen: int) -> SagaWrite | None:
+        """The saga's row at its end, once the function has returned and nothing of it is open."""
+        end = self._flow.end()
+        if not isinstance(end, Returned):
+            return None
+        if end.forgotten:
+            forgotten = f"step not awaited: {', '.join(end.forgotten)}"
+            return Parking(ParkCause.NOT_AWAITED, forgotten).write(Direction.FORWARD, seen, None)
+        try:
+            output = self._run.definition.encode_output(end.value)
+        except Exception as error:  # noqa: BLE001 - whatever the value's type raises is the saga's bug
+            reason = f"what the function returned cannot be stored: {error}"
+            return Parking(ParkCause.CODE_FAILED, reason).write(Direction.FORWARD, seen, None)
+        records.check_end(None, self._run.effects.values())
+        return SagaWrite(SagaStatus.COMPLETED, Direction.FORWARD, seen=seen, output=output)
+
+    def _attach(self, begun: Iterable[Begun]) -> list[LiveEffect]:
+        fresh: list[LiveEffect] = []
+        for one in begun:
+            self._called.add(one.call.identity)
+            effect = self._run.effects.get((one.call.identity, Direction.FORWARD))
+            if effect is None:
+                fresh.append(self._run.new_effect(one))
+            else:
+                _require_same_request(effect, one)
+                self._run.resume(effect)
+        return fresh
+
+    def _next_given(self) -> LiveEffect | None:
+        done = [e for e in self._run.of(Direction.FORWARD) if (e.completion or 0) > self._given]
+        return min(done, key=lambda e: e.completion or 0, default=None)
+
+    def _give(self, effect: LiveEffect) -> None:
+        if not self._flow.gives(effect.identity):
+            raise CodeChanged(
+                f"{effect.identity} is recorded next, and the function did not call it",
+                recorded=effect.identity,
+                called=sorted(self._called),
+            )
+        if effect.unstorable:
+            reason = f"{effect.identity} landed with a result that cannot be stored"
+            self.parking = Parking(ParkCause.UNSTORABLE, reason, {"step": effect.identity})
+            return
+        self._given = effect.completion or 0
+        match effect.status:
+            case EffectStatus.SUCCEEDED:
+                self._flow.give(effect.identity, typed_result(effect))
+            case EffectStatus.ACCEPTED:
+                self._flow.degraded(effect.identity, "its outcome is unknown, and the step accepts that")
+                self._flow.give(effect.identity, None)
+            case _:
+                self._flow.fail(effect.identity, effect.failure())
+
+    def _require_all_called(self) -> None:
+        missing = [e.identity for e in self._run.of(Direction.FORWARD) if e.identity not in self._called]
+        if missing and self.parking is None:
+            raise CodeChanged(
+                f"{missing[0]} is recorded, and the function goes on without having called it",
+                recorded=missing,
+                called=sorted(self._called),
+            )
+
+    def _ended(self, fresh: list[LiveEffect]) -> None:
+        """What follows when the function has come to its end, or waits for nothing that will come."""
+        match self._flow.end():
+            case Failed(error):
+                cause = EndCause.REFUSED if isinstance(error, Refused) else EndCause.NOT_EXECUTED
+                self.failed = (cause, error)
+            case Broke(error, detail):
+                reason = f"{type(error).__name__}: {error}"
+                self.parking = Parking(ParkCause.CODE_FAILED, reason, {"traceback": records.clean(detail)})
+            case Returned():
+                pass
+            case None:
+                if not fresh and self.parking is None and self._run.idle():
+                    reason = "the function waits for something that no step will bring"
+                    self.parking = Parking(ParkCause.CODE_FAILED, reason)
+                return
+        for effect in fresh:  # begun in the very turn in which it ended: nothing was written, nothing is
+            del self._run.effects[effect.identity, Direction.FORWARD]
+        fresh.clear()
+
+
+def typed_result(effect: LiveEffect) -> object:
+    """The effect's result, as the function and a compensation get it."""
+    try:
+        return effect.result()
+    except ValueError as error:
+        raise CodeChanged(
+            f"the recorded result of {effect.identity} no longer fits: {error}",
+            recorded=effect.identity,
+            called=str(error),
+        ) from None
+
+
+def _require_same_request(effect: LiveEffect, begun: Begun) -> None:
+    step = begun.call.step
+    if request_hash(step.service.name, step.name, begun.call.arguments) != effect.request_hash:
+        raise CodeChanged(
+            f"{effect.identity} was recorded with other arguments",
+            recorded=json.loads(effect.arguments_text),
+            called=json.loads(begun.call.arguments),
+        )

@@ -1,0 +1,183 @@
+"""One attempt, or one probe: the only place where a service is called.
+
+Rules that hold here: what a body raises is an outcome only by proof, everything else is unknown (S2); the
+budget holds for async bodies and for threads alike; a body that has not returned is *open*, and its late
+result is still an observation (S11, S25); a probe that fails is no evidence (S21).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import structlog
+
+from saga import answers, errors
+from saga.calls import Call, current_call
+from saga.core import evidence as seen
+from saga.core.model import NotExecuted, Outcome, Refused, Succeeded, Unknown
+from saga.core.verdict import UNSTORABLE
+from saga.service import Service
+from saga.steps import Compensation
+from saga_worker.effects import LiveEffect
+
+log = structlog.get_logger("saga")
+
+GRACE_S = 0.05
+"""How long a cancelled body may take to return before it counts as open."""
+SHOWN = 500
+"""So much of an unstorable result is kept for people."""
+
+
+class Performer:
+    """Calls bodies and probes. threads: how many `def` bodies may run at once."""
+
+    def __init__(self, threads: int) -> None:
+        """Make the pool; it starts threads when they are needed."""
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="saga-step")
+
+    async def attempt(self, effect: LiveEffect, call: Call, late: Callable[[Outcome], None]) -> Outcome:
+        """Make one attempt; `late` is told when a body returns after its budget."""
+        handlers = effect.handlers
+        if isinstance(handlers, Compensation):
+            result = effect.undoes[0] if effect.undoes else None
+            started = self._start(
+                call, handlers.is_async, lambda: handlers.invoke(call, result, effect.arguments)
+            )
+        else:
+            started = self._start(call, handlers.is_async, lambda: handlers.invoke(call, effect.arguments))
+        await asyncio.wait({started}, timeout=max(call.remaining(), 0.001))
+        if not started.done():
+            started.cancel()
+            await asyncio.wait({started}, timeout=GRACE_S)
+        if started.done():
+            return _outcome(effect, started)
+        effect.open_bodies += 1
+
+        def returned(body: asyncio.Future[Any]) -> None:
+            effect.open_bodies -= 1
+            late(_outcome(effect, body))
+
+        started.add_done_callback(returned)
+        return Unknown(
+            f"no reply within {effect.policy.timeout.total_seconds():g} s; the call is still running"
+        )
+
+    async def probe(self, effect: LiveEffect, call: Call) -> seen.ProbeAnswer:
+        """Ask what became of the effect."""
+        handlers = effect.handlers
+        if isinstance(handlers, Compensation):
+            result = effect.undoes[0] if effect.undoes else None
+            ask = lambda: handlers.invoke_probe(call, result, effect.arguments)  # noqa: E731
+        else:
+            ask = lambda: handlers.invoke_probe(call, effect.arguments)  # noqa: E731
+        assert handlers.probe is not None, f"{effect.identity} has no probe"
+        asked = self._start(call, handlers.probe.is_async, ask)
+        await asyncio.wait({asked}, timeout=max(call.remaining(), 0.001))
+        if not asked.done():
+            asked.cancel()
+            return seen.NoAnswer(f"no answer within {effect.policy.timeout.total_seconds():g} s")
+        return _answer(effect, asked)
+
+    def shutdown(self) -> None:
+        """Wait for no thread: what they do late is somebody else's evidence."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, call: Call, is_async: bool, body: Callable[[], Any]) -> asyncio.Future[Any]:  # noqa: FBT001
+        context = contextvars.copy_context()
+        context.run(current_call.set, call)
+        context.run(
+            structlog.contextvars.bind_contextvars, saga_id=call.saga, step=call.step, attempt=call.attempt
+        )
+        loop = asyncio.get_running_loop()
+        if is_async:
+            return loop.create_task(_awaited(body), context=context)
+
+        def in_thread() -> Any:
+            call.check()  # a thread that had to wait for its turn may be too late to send
+            return context.run(body)
+
+        return loop.run_in_executor(self._threads, in_thread)
+
+
+async def _awaited(body: Callable[[], Any]) -> Any:
+    return await cast("Coroutine[Any, Any, Any]", body())
+
+
+def _outcome(effect: LiveEffect, body: asyncio.Future[Any]) -> Outcome:
+    """What an attempt that has come to its end proves about itself."""
+    if body.cancelled():
+        return Unknown(f"no reply within {effect.policy.timeout.total_seconds():g} s")
+    error = body.exception()
+    if error is not None:
+        return proven(error, effect.step.service)
+    value = body.result()
+    if isinstance(effect.handlers, Compensation):
+        return Succeeded("null")
+    try:
+        return Succeeded(effect.step.encode_result(value))
+    except (ValueError, errors.StoreError) as refusal:
+        log.warning("result_unstorable", saga_step=effect.identity, reason=str(refusal))
+        shown = repr(value).encode("ascii", "backslashreplace").decode()[:SHOWN].replace("\\", "/")
+        return Succeeded(f'{{"unstorable":{_quoted(str(refusal))},"value":{_quoted(shown)}}}', UNSTORABLE)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text.replace("\x00", ""))
+
+
+def proven(error: BaseException, service: Service) -> Outcome:
+    """What an exception proves: the step's own word, then the service's classifier, else nothing."""
+    told: BaseException | None = error
+    if (
+        not isinstance(error, errors.Refused | errors.NotExecuted | errors.Unknown)
+        and service.classify is not None
+    ):
+        told = service.classify(error)
+    match told:
+        case errors.Refused(code=code, message=message, rule=rule):
+            return Refused(code, message, rule or "raised by the step")
+        case errors.NotExecuted(reason=reason, retry_after=after, rule=rule):
+            return NotExecuted(reason, rule or "raised by the step", after)
+        case errors.Unknown(reason=reason):
+            return Unknown(reason)
+        case _:
+            return Unknown(f"{type(error).__name__}: {error}"[:SHOWN].replace("\x00", ""))
+
+
+def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
+    if asked.cancelled():
+        return seen.NoAnswer("cancelled")
+    error = asked.exception()
+    if isinstance(error, errors.Refused):
+        log.warning("probe_raised_refused", saga_step=effect.identity, hint="return it")
+        return seen.NoAnswer("the probe raised Refused: return it")
+    if error is not None:
+        return seen.NoAnswer(f"{type(error).__name__}: {error}"[:SHOWN].replace("\x00", ""))
+    answer = asked.result()
+    match answer:
+        case answers.Landed():
+            return _landed(effect, cast("answers.Landed[Any]", answer))
+        case errors.Refused(code=code, message=message):
+            return seen.SaidRefused(code, message)
+        case answers.NotFound():
+            return seen.NotFound()
+        case answers.Pending(retry_after=after):
+            return seen.Pending(after)
+        case answers.Fenced():
+            return seen.Fenced()
+        case _:
+            return seen.NoAnswer(f"the probe returned {answer!r}, which is no answer"[:SHOWN])
+
+
+def _landed(effect: LiveEffect, answer: answers.Landed[Any]) -> seen.ProbeAnswer:
+    if isinstance(effect.handlers, Compensation):
+        return seen.Landed("null")
+    try:
+        return seen.Landed(effect.step.encode_result(answer.result))
+    except (ValueError, errors.StoreError) as refusal:
+        return seen.NoAnswer(f"it landed, with a result that cannot be stored: {refusal}")

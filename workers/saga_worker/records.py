@@ -1,0 +1,119 @@
+"""What a run writes of itself, as values: failures, parkings, resting places; and the checks around them.
+
+Rule: texts that come from outside are cleaned here, so that a strange message never stops a write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from saga.core import invariants
+from saga.core.invariants import EffectRecord, SagaRecord
+from saga.core.model import Direction, NotExecuted, ParkCause, Refused, SagaStatus
+from saga.errors import NotExecuted as NotExecutedError
+from saga.errors import Refused as RefusedError
+from saga.errors import StepFailed
+from saga.store.changes import SagaWrite
+from saga.store.sagas import SagaRow
+from saga_worker.effects import LiveEffect
+
+TEXT_LIMIT = 4000
+
+
+class CodeChanged(Exception):
+    """What the function calls no longer fits what is recorded; `detail` shows both sides."""
+
+    def __init__(self, reason: str, *, recorded: object, called: object) -> None:
+        super().__init__(reason)
+        self.detail = {"recorded": recorded, "called": called}
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """Why the saga must wait for a person."""
+
+    cause: ParkCause
+    reason: str
+    detail: dict[str, Any] | None = None
+
+    def write(self, direction: Direction, seen: int | None, alarm: str | None) -> SagaWrite:
+        """The saga's row, parked."""
+        return SagaWrite(
+            SagaStatus.PARKED,
+            direction,
+            seen=seen,
+            park_cause=self.cause,
+            park_reason=clean(self.reason),
+            park_detail=None if self.detail is None else json.dumps(self.detail),
+            alarm=alarm,
+        )
+
+
+def of_effect(effect: LiveEffect) -> Parking:
+    """The parking of a saga whose effect the rules have given up."""
+    clear = isinstance(effect.facts_outcome(), NotExecuted)
+    cause = ParkCause.COMPENSATION_STUCK if clear else ParkCause.IN_DOUBT
+    detail = {
+        "step": effect.identity,
+        "direction": effect.direction.value,
+        "service": effect.step.service.name,
+    }
+    return Parking(cause, f"{effect.identity}: {effect.parked}", detail)
+
+
+def asleep(direction: Direction, seen: int, until: datetime, waiting: Iterable[str]) -> SagaWrite:
+    """The saga's row, out of memory until then."""
+    return SagaWrite(
+        SagaStatus.ASLEEP, direction, seen=seen, wake_at=until, waiting_for=", ".join(sorted(waiting))
+    )
+
+
+def failure(error: StepFailed) -> dict[str, Any]:
+    """What the saga's error keeps of the failure that turned it."""
+    match error:
+        case RefusedError(code=code, message=message):
+            return {"code": clean(code), "message": clean(message)}
+        case NotExecutedError(reason=reason):
+            return {"message": clean(reason)}
+        case _:
+            return {"message": clean(str(error))}
+
+
+def said(effect: LiveEffect) -> str:
+    """What a service said when it did not do as asked."""
+    match effect.outcome:
+        case Refused(code, message, _):
+            return f"{code} {message}".strip()
+        case NotExecuted(reason, _, _):
+            return reason
+        case _:
+            return str(effect.outcome)
+
+
+def clean(text: str) -> str:
+    """The text as Postgres can hold it, and not longer than people read."""
+    return text.replace("\x00", "").encode("utf-8", "backslashreplace").decode()[:TEXT_LIMIT]
+
+
+def check_loaded(saga: SagaRow, effects: Iterable[LiveEffect]) -> None:
+    """What was read must make sense before anything follows from it."""
+    plan = None if saga.plan is None else tuple(json.loads(saga.plan)["steps"])
+    direction = Direction(saga.direction)
+    invariants.check(
+        SagaRecord(SagaStatus.RUNNING, direction, owned=True, plan=plan, effects=_records(effects))
+    )
+
+
+def check_end(plan: tuple[str, ...] | None, effects: Iterable[LiveEffect]) -> None:
+    """What is about to be written as an end must be one."""
+    status = SagaStatus.COMPLETED if plan is None else SagaStatus.COMPENSATED
+    direction = Direction.FORWARD if plan is None else Direction.BACKWARD
+    invariants.check(SagaRecord(status, direction, owned=False, plan=plan, effects=_records(effects)))
+
+
+def _records(effects: Iterable[LiveEffect]) -> tuple[EffectRecord, ...]:
+    return tuple(EffectRecord(e.identity, e.direction, e.status, e.attempt, e.completion) for e in effects)

@@ -1,0 +1,75 @@
+"""Answers operators who ask for a probe: the question comes as a row, because only workers call services.
+
+Rules that hold here: a probe records evidence and changes nothing else; each request is answered once, by
+whichever worker serves the saga and takes it first.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from saga.calls import Call
+from saga.core.evidence import Phase, Probed, word
+from saga.core.model import Direction
+from saga.store import operators, sagas
+from saga.store.connections import Connection
+from saga_worker.effects import LiveEffect, from_row
+
+if TYPE_CHECKING:
+    from saga_worker.worker import Worker
+
+
+async def serve_requests(connection: Connection, worker: Worker) -> None:
+    """Take the open requests that this worker can serve, and answer them in the background."""
+    taken = await operators.take_requests(connection, worker.schema, worker.engine.registry_serves())
+    for request in taken:
+        worker.in_background(_answer(worker, request))
+
+
+async def _answer(worker: Worker, request: operators.ProbeRequest) -> None:
+    async with await worker.engine.connect() as connection:
+        answer = await _probe(connection, worker, request)
+        await operators.answer_request(connection, worker.schema, request.id, json.dumps(answer))
+
+
+async def _probe(
+    connection: Connection, worker: Worker, request: operators.ProbeRequest
+) -> dict[str, object]:
+    effect = await _effect(connection, worker, request)
+    if effect is None:
+        return {"error": f"there is no effect {request.step} ({request.direction}) in this saga"}
+    if effect.handlers.probe is None:
+        return {"error": f"{effect.handlers.name} has no status handler, so nobody can ask"}
+    facts = effect.facts(worker.clocks)
+    now = worker.clocks.now()
+    quiet = facts.quiet_from is not None and now >= facts.quiet_from
+    budget = worker.clocks.boot() + effect.policy.timeout.total_seconds()
+    undone = effect.undoes[1] if effect.undoes else None
+    call = Call(effect.key, undone, effect.attempt, str(request.saga_id), effect.identity, budget)
+    answer = await worker.performer.probe(effect, call)
+    seen = Probed(facts.attempts, answer, Phase.QUIET if quiet else Phase.EARLY, now)
+    await worker.keep(request.saga_id, effect, seen)
+    result = getattr(answer, "result", None)
+    return {"answer": word(answer), "phase": seen.phase.value, "result": result and json.loads(result),
+            "reason": getattr(answer, "reason", None)}  # fmt: skip
+
+
+async def _effect(
+    connection: Connection, worker: Worker, request: operators.ProbeRequest
+) -> LiveEffect | None:
+    recorded = (await sagas.recorded(connection, worker.schema, [request.saga_id]))[request.saga_id]
+    rows = {(r.step, r.direction): r for r in recorded.effects}
+    row = rows.get((request.step, request.direction))
+    forward = rows.get((request.step, Direction.FORWARD))
+    if row is None or forward is None:
+        return None
+    definition = worker.engine.definition(request.name, request.version)
+    step = definition.steps[forward.name]
+    handlers = step if request.direction is Direction.FORWARD else step.compensation
+    if handlers is None:
+        return None
+    effect = from_row(row, recorded.evidence[row.step, row.direction], handlers, worker.clocks)
+    if request.direction is Direction.BACKWARD:
+        effect.undoes = (step.decode_result(forward.result or "null"), forward.key)
+    return effect

@@ -1,0 +1,195 @@
+"""Takes one effect from its first intent to its end: asks the rules, does what they say, asks again.
+
+Rules that hold here: no byte leaves before its intent is durable and the budget and the lease are checked
+(S5, S11); every observation is written before the next act follows from it, except a last one, which goes
+with the saga's next write; after the claim is lost nothing is written but evidence (S33).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from saga.calls import Call
+from saga.core.decide import Accept, AwaitReply, Park, Probe, Send, Settle, Wait, Want, decide
+from saga.core.evidence import EvidenceKind, Phase, Probed, Replied
+from saga.core.model import Direction, EffectStatus, NotExecuted, Outcome, Unknown
+from saga.ids import uuid7
+from saga.store.changes import Intent, Written
+from saga_worker.effects import LiveEffect
+
+if TYPE_CHECKING:
+    from saga_worker.runner import Run
+
+
+class ClaimLost(Exception):
+    """Another worker may own the saga."""
+
+
+class Settler:
+    """Settles one effect of one run."""
+
+    def __init__(self, run: Run, effect: LiveEffect) -> None:
+        """Nothing happens before `settle`."""
+        self._run = run
+        self._effect = effect
+        self._nudge = asyncio.Event()
+
+    def nudge(self) -> None:
+        """What the effect waits for may have changed: look again."""
+        self._nudge.set()
+
+    def first_intent(self) -> Intent:
+        """The intent of the first attempt, which goes with the run's own write."""
+        return self._make_intent(1)
+
+    async def settle(self, first: asyncio.Future[Written] | None) -> None:
+        """Do what the rules say until the effect is settled, parked, or not ours any more.
+
+        first: the write that carries the intent of attempt 1, when there is one under way.
+        """
+        effect = self._effect
+        if first is not None and not await self._begin(1, await asyncio.shield(first)):
+            return
+        while True:
+            want = self._run.want(effect)
+            command = decide(effect.facts(self._run.clocks), want, self._run.clocks.now(), effect.jitter)
+            match command:
+                case Settle(verdict):
+                    effect.conclude(verdict)
+                    self._run.alarm = self._run.alarm or verdict.contradiction
+                    return
+                case Accept(_):
+                    effect.status, effect.unwritten = EffectStatus.ACCEPTED, True
+                    return
+                case Park(reason):
+                    await self._save()
+                    effect.parked = reason
+                    return
+                case Wait(until, _):
+                    await self._save()
+                    await self._wait(until)
+                case Send(attempt):
+                    await self._save()
+                    await self._begin(attempt, await self._intend(attempt))
+                case Probe(phase):
+                    await self._save()
+                    await self._probe(phase)
+                case AwaitReply():
+                    raise AssertionError(f"{effect.identity} is in flight in two places")
+
+    async def _begin(self, attempt: int, written: Written) -> bool:
+        """Make the attempt whose intent was written; False when the intent was refused (S32)."""
+        effect, run = self._effect, self._run
+        if not written.held:
+            raise ClaimLost
+        run.noticed(written)
+        if (effect.identity, effect.direction) not in written.intents:
+            effect.unwanted = True
+            if attempt == 1:
+                run.never_began(effect)
+            return False
+        effect.intended(attempt, written.now, written.boot)
+        effect.in_flight = attempt
+        try:
+            outcome = await self._attempt(attempt, written.boot)
+        finally:
+            effect.in_flight = 0
+        effect.ended = run.clocks.now()
+        if run.lost:
+            await run.witness(effect, Replied(attempt, outcome, EvidenceKind.LATE_REPLY))
+            raise ClaimLost
+        effect.observe(Replied(attempt, outcome))
+        return True
+
+    async def _attempt(self, attempt: int, boot: float) -> Outcome:
+        effect, run = self._effect, self._run
+        deadline = boot + effect.policy.timeout.total_seconds()
+        call = self._call(attempt, deadline)
+        if run.clocks.boot() >= deadline:
+            return NotExecuted("the budget was spent before the call", rule="budget")
+        if run.lost or not run.clocks.holds(run.lane):
+            return NotExecuted("the lease was too old before the call", rule="lease")
+        if run.want(effect) is Want.UNWANTED:
+            return NotExecuted("not wanted any more before the call", rule="unwanted")
+
+        def late(outcome: Outcome) -> None:
+            run.late(effect, Replied(attempt, outcome, EvidenceKind.LATE_REPLY))
+
+        try:
+            return await run.performer.attempt(effect, call, late)
+        except asyncio.CancelledError:
+            if not run.lost:  # a stop in mid-call leaves unknown (S34)
+                effect.observe(Replied(attempt, Unknown("the worker stopped in the middle of the call")))
+            raise
+
+    async def _probe(self, phase: Phase) -> None:
+        effect, run = self._effect, self._run
+        asked_at = run.clocks.now()
+        call = self._call(effect.attempt, run.clocks.boot() + effect.policy.timeout.total_seconds())
+        answer = await run.performer.probe(effect, call)
+        seen = Probed(effect.facts(run.clocks).attempts, answer, phase, asked_at)
+        if run.lost:
+            await run.witness(effect, seen)
+            raise ClaimLost
+        effect.observe(seen)
+
+    def _call(self, attempt: int, deadline_boot: float) -> Call:
+        effect = self._effect
+        undone = effect.undoes[1] if effect.undoes else None
+        return Call(effect.key, undone, attempt, str(self._run.saga.id), effect.identity, deadline_boot)
+
+    async def _wait(self, until: datetime) -> None:
+        """Until then, or until something changes. A long wait may take the saga out of memory meanwhile."""
+        effect, run = self._effect, self._run
+        effect.waiting_until = until
+        run.go_on_soon()
+        seconds = max(0.0, (until - run.clocks.now()).total_seconds())
+        try:
+            async with asyncio.timeout(seconds + 0.001):
+                await self._nudge.wait()
+        except TimeoutError:
+            pass
+        finally:
+            effect.waiting_until = None
+            self._nudge.clear()
+
+    async def _intend(self, attempt: int) -> Written:
+        return await asyncio.shield(self._run.submit(intents=[self._make_intent(attempt)]))
+
+    async def _save(self) -> None:
+        """Write what was observed, and where the effect stands, before anything follows from it."""
+        effect, run = self._effect, self._run
+        if not effect.unsaved or effect.attempt == 0:
+            return
+        effect.outcome = None
+        effect.status = (
+            EffectStatus.DOUBT if isinstance(effect.facts_outcome(), Unknown) else EffectStatus.IDLE
+        )
+        if effect.status is EffectStatus.DOUBT:
+            effect.doubt_since = effect.doubt_since or run.clocks.now()
+        else:
+            effect.doubt_since = None
+        written = await asyncio.shield(run.submit(outcomes=[effect.write()], evidence=effect.take_evidence()))
+        if not written.held:
+            raise ClaimLost
+        run.noticed(written)
+
+    def _make_intent(self, attempt: int) -> Intent:
+        effect = self._effect
+        lifetime = effect.step.service.promises.key_lifetime
+        return Intent(
+            step=effect.identity,
+            direction=effect.direction,
+            attempt=attempt,
+            intent_id=uuid7(),
+            position=effect.position,
+            name=effect.handlers.name if effect.direction is Direction.BACKWARD else effect.step.name,
+            service=effect.step.service.name,
+            key=effect.key,
+            request_hash=effect.request_hash,
+            arguments=effect.arguments_text,
+            timeout=effect.policy.timeout.total_seconds(),
+            key_lifetime=None if lifetime is None else lifetime.total_seconds(),
+        )
