@@ -49,8 +49,8 @@ class Client:
             httpx.ReadTimeout: it passed later. httpx.HTTPError: as httpx raises it.
             NotExecuted: no budget was left to begin with.
         """
+        inner = self._here()  # making one takes time, which the budget must have lost already
         seconds = budget(self._timeout_s)
-        inner = self._here()
         sent = False
 
         async def trace(event: str, info: Any) -> None:

@@ -85,8 +85,8 @@ class BlockingClient:
 
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> httpx.Response:
         """Send once, and read the reply in full, within the attempt's budget; see `Client.request`."""
+        inner = self._here()  # making one takes time, which the budget must have lost already
         seconds = budget(self._timeout_s)
-        inner = self._here()
         with _Deadline(seconds) as deadline:
             request = inner.build_request(
                 method,
