@@ -214,7 +214,7 @@ class Engine:
 
     # Shared by both faces.
 
-    def new(self, saga: SagaDefinition[In, Any], input: In, key: str) -> NewSaga:  # noqa: A002
+    def new(self, saga: SagaDefinition[In, Any], input: In, key: str) -> NewSaga:
         """What is to be written for a start.
 
         Raises:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from itertools import product
 
-from saga.core.decide import Action, Asked, Budget, Facts, KeyLife, Means, Stage, Want, rule
+from saga.core.decide import Action, rule
+from saga.core.facts import Asked, Budget, Facts, KeyLife, Means, Stage, Want
 from saga.core.lifecycle import MOVES, Event
 from saga.core.model import Direction, SagaStatus
 from saga.core.promises import InDoubt

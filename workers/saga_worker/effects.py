@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from saga import errors
-from saga.core.decide import EffectFacts
 from saga.core.evidence import Evidence, Intended, Lost, Probed, Replied, encode
+from saga.core.facts import EffectFacts
 from saga.core.model import (
     SETTLED,
     Direction,

@@ -161,7 +161,7 @@ def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
     answer = asked.result()
     match answer:
         case answers.Landed():
-            return _landed(effect, cast("answers.Landed[Any]", answer))
+            return _landed(effect, answer)
         case errors.Refused(code=code, message=message):
             return seen.SaidRefused(code, message)
         case answers.NotFound():

@@ -13,13 +13,13 @@ import json
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from saga.core.decide import Want
 from saga.core.evidence import Evidence, Replied
+from saga.core.facts import Want
 from saga.core.keys import effect_key, request_hash
 from saga.core.model import Direction, EndCause, ParkCause, SagaStatus
 from saga.definition import SagaDefinition
@@ -239,13 +239,13 @@ class Run:
             return None
         return SagaWrite(SagaStatus.READY, self._direction(), seen=None)
 
-    def _asleep(self, waits: list[Any]) -> SagaWrite:
+    def _asleep(self, waits: list[datetime]) -> SagaWrite:
         until = min(waits)
         if self.saga.deadline_at is not None and self._backward is None and self._turning is None:
             until = min(until, self.saga.deadline_at)
         return records.asleep(self._direction(), self.inbox, until, (e.identity for e in self._settlers))
 
-    def _long(self, waits: list[Any]) -> bool:
+    def _long(self, waits: list[datetime]) -> bool:
         return min(waits) - self.clocks.now() > LINGER
 
     def _direction(self) -> Direction:

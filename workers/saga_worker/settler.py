@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from saga.calls import Call
-from saga.core.decide import Accept, AwaitReply, Park, Probe, Send, Settle, Wait, Want, decide
+from saga.core.decide import Accept, AwaitReply, Park, Probe, Send, Settle, Wait, decide
 from saga.core.evidence import EvidenceKind, Phase, Probed, Replied
+from saga.core.facts import Want
 from saga.core.model import Direction, EffectStatus, NotExecuted, Outcome, Unknown
 from saga.ids import uuid7
 from saga.store.changes import Intent, Written
