@@ -66,7 +66,9 @@ class StepCall(Coroutine[Any, Any, T_co]):
         step: Step[..., Any],
         arguments: str,
         flow: Flow,
+        *,
         run: Callable[[], Coroutine[Any, Any, T_co]] | None = None,
+        base: StepCall[Any] | None = None,
     ) -> None:
         self.identity = identity
         self.step = step
@@ -75,6 +77,7 @@ class StepCall(Coroutine[Any, Any, T_co]):
         self.__name__ = identity  # what asyncio shows as the name of a task's coroutine
         self._flow = flow
         self._run = run or self._effect
+        self._base = base
         self._running: Coroutine[Any, Any, T_co] | None = None
 
     @overload
@@ -101,7 +104,7 @@ class StepCall(Coroutine[Any, Any, T_co]):
                 value: Any = f()
                 return cast("T", await value if inspect.isawaitable(value) else value)
 
-        return StepCall(self.identity, self.step, self.arguments, self._flow, run)
+        return StepCall(self.identity, self.step, self.arguments, self._flow, run=run, base=self)
 
     def or_none(self) -> StepCall[T_co | None]:
         """The same step, giving None when it failed: it may fail, and the saga is then *degraded*."""
@@ -113,7 +116,7 @@ class StepCall(Coroutine[Any, Any, T_co]):
                 self._flow.degraded(self.identity, str(failure))
                 return None
 
-        return StepCall(self.identity, self.step, self.arguments, self._flow, run)
+        return StepCall(self.identity, self.step, self.arguments, self._flow, run=run, base=self)
 
     def __await__(self) -> Generator[Any, Any, T_co]:
         return self._begin().__await__()
@@ -128,7 +131,7 @@ class StepCall(Coroutine[Any, Any, T_co]):
         """Deliver an exception as a task does; before the first `send` the effect never begins."""
         error = val if isinstance(val, BaseException) else typ if isinstance(typ, BaseException) else typ()
         if self._running is None:
-            self.awaited = True
+            self.close()
             raise error.with_traceback(tb) if tb is not None else error
         return self._running.throw(error)
 
@@ -137,6 +140,8 @@ class StepCall(Coroutine[Any, Any, T_co]):
         self.awaited = True
         if self._running is not None:
             self._running.close()
+        elif self._base is not None:
+            self._base.close()  # nothing will await it any more
 
     def __repr__(self) -> str:
         return f"<StepCall {self.identity}>"

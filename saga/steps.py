@@ -239,7 +239,7 @@ def step(
             pending_within=duration(owner, "pending_within", pending_within),
             probes=probes,
             kind=_kind(owner, reads=reads, repeatable=repeatable),
-            in_doubt=InDoubt(in_doubt),
+            in_doubt=_in_doubt(owner, in_doubt),
         )
         return Step(f, service, policy, name=name, undo=undo, at_most_once=at_most_once)
 
@@ -250,3 +250,9 @@ def _kind(owner: str, *, reads: bool, repeatable: bool) -> Kind:
     if reads and repeatable:
         raise DefinitionError([f"{owner}: it says both reads=True and repeatable=True: keep one"])
     return Kind.READS if reads else Kind.REPEATABLE if repeatable else Kind.EFFECT
+
+
+def _in_doubt(owner: str, word: str) -> InDoubt:
+    if word not in set(InDoubt):
+        raise DefinitionError([f'{owner}: in_doubt is "park" or "accept", not {word!r}'])
+    return InDoubt(word)

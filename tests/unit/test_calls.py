@@ -161,6 +161,20 @@ async def test_a_task_cancelled_before_it_ran_begins_nothing() -> None:
     assert [call.identity for call in flow.calls if call.awaited] == ["charge#1"]
 
 
+async def test_a_fallback_cancelled_before_it_ran_forgets_nothing() -> None:
+    """Its step was never awaited, and nobody is to blame: the task was cancelled."""
+    flow = HandFlow()
+
+    async def saga() -> None:
+        task = asyncio.create_task(charge("1").or_else(lambda: PAID).or_none())
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    await (await flow.run(saga))
+    assert flow.begun == {}
+    assert [call.identity for call in flow.calls if call.awaited] == ["charge#1"]
+
+
 async def test_gather_and_task_groups_take_it() -> None:
     """It is a coroutine to asyncio."""
     flow = HandFlow()

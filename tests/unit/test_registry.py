@@ -297,6 +297,8 @@ def test_a_duration_that_is_none_is_told_where_it_is_written() -> None:
         Service("psp", lateness=5)  # type: ignore[arg-type]
     with pytest.raises(DefinitionError, match="remembers is"):
         Service("psp", remembers="some")  # type: ignore[arg-type]
+    with pytest.raises(DefinitionError, match="in_doubt is"):
+        sound(in_doubt="guess")
 
 
 def test_what_is_not_built_yet_is_absent() -> None:
