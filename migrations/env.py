@@ -13,11 +13,15 @@ schema: str = config.attributes["schema"]
 
 def run() -> None:
     """Migrate online on the given connection, or write the script."""
-    options = {"target_metadata": metadata(schema), "version_table_schema": schema, "include_schemas": True}
-    if context.is_offline_mode():
-        context.configure(dialect_name="postgresql", literal_binds=True, **options)
-    else:
-        context.configure(connection=config.attributes["connection"], **options)
+    offline = context.is_offline_mode()
+    context.configure(
+        connection=None if offline else config.attributes["connection"],
+        dialect_name="postgresql" if offline else None,
+        literal_binds=offline,
+        target_metadata=metadata(schema),
+        version_table_schema=schema,
+        include_schemas=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -12,5 +12,5 @@ down_revision = ${repr(down_revision)}
 
 def upgrade() -> None:
     """Say what a worker of the last release sees of this."""
-    schema = op.get_context().version_table_schema
+    schema = str(op.get_context().version_table_schema)
     ${upgrades if upgrades else "pass"}

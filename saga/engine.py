@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
@@ -132,7 +132,7 @@ class Engine:
             raise urls.unreachable(self.url, error) from None
 
     @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self) -> AsyncGenerator[Connection]:
         """A connection for one piece of work, kept for the next when it is still good."""
         idle = self._idle.setdefault(asyncio.get_running_loop(), [])
         connection = idle.pop() if idle else await self.connect()

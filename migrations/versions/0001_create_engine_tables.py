@@ -16,7 +16,7 @@ GUARDED = ("evidence", "audit")
 
 def upgrade() -> None:
     """Every table, the guards of what is insert-only, and the secret that idempotency keys derive from."""
-    schema = op.get_context().version_table_schema
+    schema = str(op.get_context().version_table_schema)
     _audit(schema)
     _effect(schema)
     _evidence(schema)

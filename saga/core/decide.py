@@ -83,7 +83,7 @@ def rule(facts: Facts) -> Action:
             return _give_up(facts)  # S10
         case (Stage.DOUBT, _, _, Means.PROBE | Means.PROBE_AND_KEY, _, _):
             return Action.PROBE  # S12, S13, S15, S16, S21
-        case _:
+        case _:  # pyright: ignore[reportUnnecessaryComparison] - proven unreachable; a changed table may differ
             raise IllegalTransition(f"no rule for {facts}")
 
 

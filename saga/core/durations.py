@@ -20,7 +20,7 @@ def parse(value: Duration) -> timedelta:
     """
     if isinstance(value, timedelta):
         return value
-    if not isinstance(value, str):
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
         raise TypeError(
             f"{value!r} is not a duration: write a timedelta or a text like '10s', '5m', '24h', '7d'"
         )

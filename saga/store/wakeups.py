@@ -26,6 +26,7 @@ async def listen(conninfo: str, schema: str, poke: Callable[[], None]) -> None:
     connection = await connect(conninfo)
     try:
         await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel(schema))))
+        poke()  # whatever became ready before we listened
         async for _ in connection.notifies():
             poke()
     finally:

@@ -76,7 +76,7 @@ class SagaFlow:
     def __init__(self, definition: SagaDefinition[Any, Any], value: Any) -> None:
         """Create the function's task; nothing runs before `drive`."""
         self._definition = definition
-        self._loop = SagaLoop()  # type: ignore[abstract] - everything abstract is set below its class
+        self._loop = SagaLoop()  # type: ignore[abstract]  # set below its class
         self._futures: dict[str, asyncio.Future[Any]] = {}
         self._calls: list[StepCall[Any]] = []
         self._begun: list[Begun] = []

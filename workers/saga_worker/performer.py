@@ -160,8 +160,8 @@ def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
         return seen.NoAnswer(f"{type(error).__name__}: {error}"[:SHOWN].replace("\x00", ""))
     answer = asked.result()
     match answer:
-        case answers.Landed():
-            return _landed(effect, answer)
+        case answers.Landed(result=result):
+            return _landed(effect, result)
         case errors.Refused(code=code, message=message):
             return seen.SaidRefused(code, message)
         case answers.NotFound():
@@ -174,10 +174,10 @@ def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
             return seen.NoAnswer(f"the probe returned {answer!r}, which is no answer"[:SHOWN])
 
 
-def _landed(effect: LiveEffect, answer: answers.Landed[Any]) -> seen.ProbeAnswer:
+def _landed(effect: LiveEffect, result: object) -> seen.ProbeAnswer:
     if isinstance(effect.handlers, Compensation):
         return seen.Landed("null")
     try:
-        return seen.Landed(effect.step.encode_result(answer.result))
+        return seen.Landed(effect.step.encode_result(result))
     except (ValueError, errors.StoreError) as refusal:
         return seen.NoAnswer(f"it landed, with a result that cannot be stored: {refusal}")
