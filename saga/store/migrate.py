@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from alembic import command
@@ -109,7 +109,7 @@ def _revision(connection: Connection, schema: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _connection(url: str) -> Iterator[Connection]:
+def _connection(url: str) -> Generator[Connection]:
     engine = create_engine(urls.parse(url), poolclass=NullPool)
     try:
         with engine.connect() as connection:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -82,12 +82,7 @@ def start_sync(within: object, schema: str, new: NewSaga) -> Started | None:
         case Connection():
             return _in_sqlalchemy(within, schema, new)
         case psycopg.Connection():
-            _refuse_autocommit(autocommit=_outside_transaction(within))
-
-            def run(statement: Statement) -> tuple[Any, ...] | None:
-                return within.execute(statement.on(schema).encode(), _used(statement, schema, new)).fetchone()
-
-            return _start(run, new)
+            return _in_psycopg(cast("psycopg.Connection[Any]", within), schema, new)
         case _:
             return None
 
@@ -106,8 +101,7 @@ async def start_async(within: object, schema: str, new: NewSaga) -> Started:
         case AsyncConnection():
             return await within.run_sync(_in_sqlalchemy, schema, new)
         case psycopg.AsyncConnection():
-            _refuse_autocommit(autocommit=_outside_transaction(within))
-            return await _in_async_psycopg(within, schema, new)
+            return await _in_async_psycopg(cast("psycopg.AsyncConnection[Any]", within), schema, new)
         case _:
             started = start_sync(within, schema, new)
             if started is None:
@@ -138,7 +132,19 @@ def _in_sqlalchemy(connection: Connection, schema: str, new: NewSaga) -> Started
     return _start(run, new)
 
 
+def _in_psycopg(within: psycopg.Connection[Any], schema: str, new: NewSaga) -> Started:
+    _refuse_autocommit(autocommit=_outside_transaction(within))
+
+    def run(statement: Statement) -> tuple[Any, ...] | None:
+        cursor = within.execute(statement.on(schema).encode(), _used(statement, schema, new))
+        return cast("tuple[Any, ...] | None", cursor.fetchone())
+
+    return _start(run, new)
+
+
 async def _in_async_psycopg(within: psycopg.AsyncConnection[Any], schema: str, new: NewSaga) -> Started:
+    _refuse_autocommit(autocommit=_outside_transaction(within))
+
     async def run(statement: Statement) -> tuple[Any, ...] | None:
         cursor = await within.execute(statement.on(schema).encode(), _used(statement, schema, new))
         row: tuple[Any, ...] | None = await cursor.fetchone()

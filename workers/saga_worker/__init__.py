@@ -1,1 +1,5 @@
-"""The worker of the saga engine: the only place that calls services."""
+"""The processes that run sagas: they do, and are the only place that calls services."""
+
+from saga_worker.worker import Worker
+
+__all__ = ["Worker"]

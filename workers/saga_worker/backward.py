@@ -98,7 +98,7 @@ class Backward:
             forward.arguments,
             undoes=self._undone(identity),
         )
-        self._run.effects[identity, Direction.BACKWARD] = effect
+        self._run.register(effect)
         return effect
 
     def _undone(self, identity: str) -> tuple[Any, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,7 +42,8 @@ class LiveEffect:
     """One effect of a saga that is in memory. Times are the database's, `quiet_boot` ours.
 
     handlers: the step, or the compensation that undoes it. arguments: decoded. undoes: in a compensation
-    the result and key of what it undoes. parked: why it needs a person. open_bodies: bodies here that have not returned (S11).
+    the result and key of what it undoes. parked: why it needs a person. token, bodies: under which name, and where,
+    bodies that have not returned are counted (S11); the count outlives one claim of the saga.
     unwritten: settled, and the database does not know yet.
     """
 
@@ -59,7 +61,8 @@ class LiveEffect:
     status: EffectStatus = EffectStatus.SENT
     attempt: int = 0
     in_flight: int = 0
-    open_bodies: int = 0
+    token: str = ""
+    bodies: Counter[str] = field(default_factory=Counter[str])
     first_intent: datetime | None = None
     deadline: datetime | None = None
     quiet_boot: float = 0.0
@@ -86,6 +89,11 @@ class LiveEffect:
         return self.handlers.policy
 
     @property
+    def open(self) -> bool:
+        """Whether a body of it is still running in this worker, past its budget."""
+        return self.bodies[self.token] > 0
+
+    @property
     def settled(self) -> bool:
         """Whether its status is final."""
         return self.status in SETTLED
@@ -98,7 +106,7 @@ class LiveEffect:
     def facts(self, clocks: Clocks) -> EffectFacts:
         """What the rules read, at this moment."""
         quiet = None
-        if self.deadline is not None and not self.open_bodies:
+        if self.deadline is not None and not self.open:
             quiet = self.deadline + self.step.service.promises.lateness
             left = self.quiet_boot - clocks.boot()
             if left > 0:  # both clocks must have passed (S16)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -38,6 +39,7 @@ class Performer:
 
     def __init__(self, threads: int) -> None:
         """Make the pool; it starts threads when they are needed."""
+        self.bodies: Counter[str] = Counter()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="saga-step")
 
     async def attempt(self, effect: LiveEffect, call: Call, late: Callable[[Outcome], None]) -> Outcome:
@@ -56,10 +58,10 @@ class Performer:
             await asyncio.wait({started}, timeout=GRACE_S)
         if started.done():
             return _outcome(effect, started)
-        effect.open_bodies += 1
+        self.bodies[effect.token] += 1
 
         def returned(body: asyncio.Future[Any]) -> None:
-            effect.open_bodies -= 1
+            self.bodies -= Counter([effect.token])  # and forget the name at zero
             late(_outcome(effect, body))
 
         started.add_done_callback(returned)
@@ -158,7 +160,7 @@ def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
         return seen.NoAnswer("the probe raised Refused: return it")
     if error is not None:
         return seen.NoAnswer(f"{type(error).__name__}: {error}"[:SHOWN].replace("\x00", ""))
-    answer = asked.result()
+    answer: answers.Answer[Any] = asked.result()
     match answer:
         case answers.Landed(result=result):
             return _landed(effect, result)
@@ -170,7 +172,7 @@ def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
             return seen.Pending(after)
         case answers.Fenced():
             return seen.Fenced()
-        case _:
+        case _:  # pyright: ignore[reportUnnecessaryComparison] - a probe without types may return anything
             return seen.NoAnswer(f"the probe returned {answer!r}, which is no answer"[:SHOWN])
 
 

@@ -144,7 +144,7 @@ class Run:
                 )
             except ValueError as error:
                 raise CodeChanged(str(error), recorded=json.loads(row.arguments), called=str(error)) from None
-            self.effects[row.step, row.direction] = effect
+            self.register(effect)
             if row.direction is Direction.FORWARD:
                 self._completions = max(self._completions, row.completion or 0)
         self._recorded = None
@@ -207,8 +207,7 @@ class Run:
     # Where the saga's row goes when nothing moves any more.
 
     def _rest(self) -> SagaWrite | None:
-        moving = [e for e in self._settlers if e.waiting_until is None]
-        if moving or any(e.open_bodies for e in self.effects.values()):
+        if any(e.waiting_until is None for e in self._settlers):
             return None
         write = self._resting_place()
         if write is not None:
@@ -219,7 +218,7 @@ class Run:
     def _resting_place(self) -> SagaWrite | None:
         waits = [e.waiting_until for e in self._settlers if e.waiting_until is not None]
         if waits:
-            return self._asleep(waits) if self.worker.draining or self._long(waits) else None
+            return self._asleep(waits) if self.worker.draining or self._may_sleep(waits) else None
         stuck = [e for e in self.effects.values() if e.parked is not None]
         if self._parking is not None or stuck:
             parking = self._parking or records.of_effect(stuck[0])
@@ -245,8 +244,9 @@ class Run:
             until = min(until, self.saga.deadline_at)
         return records.asleep(self._direction(), self.inbox, until, (e.identity for e in self._settlers))
 
-    def _long(self, waits: list[datetime]) -> bool:
-        return min(waits) - self.clocks.now() > LINGER
+    def _may_sleep(self, waits: list[datetime]) -> bool:
+        """A long wait leaves memory, unless a body of ours is still out there: nobody else would know (S11)."""
+        return min(waits) - self.clocks.now() > LINGER and not any(e.open for e in self.effects.values())
 
     def _direction(self) -> Direction:
         turned = self._backward is not None or self.saga.direction == Direction.BACKWARD
@@ -358,8 +358,14 @@ class Run:
             call.arguments,
             step.decode_arguments(call.arguments),
         )
-        self.effects[call.identity, Direction.FORWARD] = effect
+        self.register(effect)
         return effect
+
+    def register(self, effect: LiveEffect) -> None:
+        """One more effect of this saga."""
+        effect.token = f"{self.saga.id}/{effect.direction}/{effect.identity}"
+        effect.bodies = self.performer.bodies
+        self.effects[effect.identity, effect.direction] = effect
 
     def key(self, identity: str, direction: Direction) -> str:
         """The idempotency key of an effect (S7)."""

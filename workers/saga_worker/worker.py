@@ -73,6 +73,7 @@ class Worker:
         self._lane_count = lanes
         self._journals: list[Journal] = []
         self._runs: dict[UUID, Run] = {}
+        self._epochs: dict[UUID, int] = {}
         self._loading = 0
         self._polls: list[float] = []
         self._pauses: list[float] = []
@@ -193,6 +194,7 @@ class Worker:
 
     async def _end_all_runs(self) -> None:
         runs, self._runs = list(self._runs.values()), {}
+        self._epochs.clear()
         await asyncio.gather(*(run.stop() if self.draining else self._orphan(run) for run in runs))
 
     @staticmethod
@@ -232,8 +234,7 @@ class Worker:
 
     def _claimed(self, lane: int, rows: list[Row]) -> None:
         """A claim is durable: fresh sagas begin at once, others when their record is read."""
-        sagas = [SagaRow(*row) for row in rows]
-        sagas = [s for s in sagas if s.id not in self._runs]
+        sagas = [s for s in (SagaRow(*row) for row in rows) if self._take(s)]
         self._pauses[lane] = POLL_FAST_S if sagas else min(self._pauses[lane] * 1.5, POLL_SLOW_S)
         if not sagas:
             self._poll_later(lane)
@@ -248,6 +249,16 @@ class Worker:
             self.in_background(self._load(lane, known))
         self._journals[lane].poke()
 
+    def _take(self, saga: SagaRow) -> bool:
+        """Whether this claim is news: a recovered batch names sagas that we have, under the same epoch."""
+        if self._epochs.get(saga.id, 0) >= saga.epoch:
+            return False
+        self._epochs[saga.id] = saga.epoch
+        stale = self._runs.pop(saga.id, None)
+        if stale is not None:  # it went to rest, and the news of the next claim came first
+            stale.lose()
+        return True
+
     def _poll_later(self, lane: int) -> None:
         asyncio.get_running_loop().call_later(self._pauses[lane], self._journals[lane].poke)
 
@@ -260,6 +271,8 @@ class Worker:
         if journal.dead or journal is not self._journals[lane]:
             return
         for saga in sagas:
+            if self._epochs.get(saga.id) != saga.epoch:
+                continue
             definition = self.engine.definition(saga.name, saga.version)
             self._start(Run(self, lane, saga, definition, records[saga.id]))
 
@@ -274,6 +287,7 @@ class Worker:
         run.lose()
         if self._runs.get(run.saga.id) is run:
             del self._runs[run.saga.id]
+            del self._epochs[run.saga.id]
         if not self._runs and not self._loading:
             self._empty.set()
         self.poke_for_room(run.lane)
@@ -298,7 +312,7 @@ class Worker:
     async def _restart(self, run: Run) -> None:
         lane = self._journals[run.lane]
         saga = await self._chores.reload(self.id, run.lane, run.saga.id, run.saga.epoch)
-        if saga is None or lane.dead:
+        if saga is None or lane.dead or self._epochs.get(saga.id) != saga.epoch:
             self.forget(run)
             return
         records = await self._chores.recorded([saga.id])
