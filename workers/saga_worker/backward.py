@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from saga.core.keys import request_hash
 from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
 from saga.core.unwind import Finished, Plan, unwind
 from saga.store.changes import SagaWrite
 from saga_worker import records
 from saga_worker.effects import LiveEffect
 from saga_worker.forward import typed_result
-from saga_worker.records import CodeChanged, Parking
+from saga_worker.records import Parking
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
@@ -31,7 +30,7 @@ def plan_of(run: Run) -> Plan:
     """
     return unwind(
         Finished(e.identity, e.position, e.status, undoable=e.step.compensation is not None)
-        for e in run.of(Direction.FORWARD)
+        for e in run.effects.of(Direction.FORWARD)
     )
 
 
@@ -54,13 +53,14 @@ class Backward:
         self._run = run
         self._steps = steps
         self.parking: Parking | None = None
-        for effect in run.of(Direction.BACKWARD):
-            effect.undoes = self._undone(effect.identity)
+        for effect in run.effects.of(Direction.BACKWARD):
+            forward = self._forward(effect.identity)
+            effect.undoes = (typed_result(forward), forward.key)
 
     def advance(self) -> list[LiveEffect]:
         """The next compensation that is to begin, if none is under way."""
         for identity in self._steps:
-            effect = self._run.effects.get((identity, Direction.BACKWARD))
+            effect = self._run.effects.get(identity, Direction.BACKWARD)
             if effect is None:
                 return [self._new(identity)]
             if not effect.settled:
@@ -74,33 +74,17 @@ class Backward:
 
     def compensated(self, seen: int) -> SagaWrite | None:
         """The saga's row at its end, once every compensation of the plan has landed."""
-        undone = [self._run.effects.get((identity, Direction.BACKWARD)) for identity in self._steps]
+        undone = [self._run.effects.get(identity, Direction.BACKWARD) for identity in self._steps]
         if not all(e is not None and e.status is EffectStatus.SUCCEEDED for e in undone):
             return None
-        records.check_end(self._steps, self._run.effects.values())
+        records.check_end(self._steps, self._run.effects)
         return SagaWrite(SagaStatus.COMPENSATED, Direction.BACKWARD, seen=seen)
 
     def _new(self, identity: str) -> LiveEffect:
-        forward = self._run.effects[identity, Direction.FORWARD]
-        compensation = forward.step.compensation
-        if compensation is None:
-            raise CodeChanged(
-                f"{forward.step.name} has no compensation any more", recorded=identity, called=None
-            )
-        effect = LiveEffect(
-            identity,
-            Direction.BACKWARD,
-            forward.position,
-            compensation,
-            self._run.key(identity, Direction.BACKWARD),
-            request_hash(forward.step.service.name, compensation.name, forward.arguments_text),
-            forward.arguments_text,
-            forward.arguments,
-            undoes=self._undone(identity),
-        )
-        self._run.register(effect)
-        return effect
+        forward = self._forward(identity)
+        return self._run.effects.undo(forward, typed_result(forward))
 
-    def _undone(self, identity: str) -> tuple[Any, str]:
-        forward = self._run.effects[identity, Direction.FORWARD]
-        return typed_result(forward), forward.key
+    def _forward(self, identity: str) -> LiveEffect:
+        forward = self._run.effects.get(identity, Direction.FORWARD)
+        assert forward is not None, f"the plan names {identity}, which is not recorded"
+        return forward

@@ -104,7 +104,7 @@ class Chores:
         """Ready what is due, answer operators; seconds until the next round."""
         schema = self._worker.schema
         if await leases.ready_due(connection, schema):
-            self._worker.poke()
+            self._worker.memory.poke()
         await serve_requests(connection, self._worker)
         due = await leases.next_due(connection, schema)
         return ROUND_MAX_S if due is None else min(max(due, ROUND_MIN_S), ROUND_MAX_S)
@@ -114,13 +114,15 @@ class Chores:
         for dead in await leases.reap(connection, schema):
             log.warning("worker_reaped", worker=str(dead))
         if await leases.ready_orphans(connection, schema):
-            self._worker.poke()
+            self._worker.memory.poke()
 
     async def _listen(self) -> None:
         """Poke the journals when something became ready. A connection that breaks is opened again."""
         while True:
             with contextlib.suppress(psycopg.Error):
-                await wakeups.listen(self._worker.engine.conninfo, self._worker.schema, self._worker.poke)
+                await wakeups.listen(
+                    self._worker.engine.conninfo, self._worker.schema, self._worker.memory.poke
+                )
             await asyncio.sleep(PAUSE_S)
 
     async def _patiently(self, work: Callable[[Connection], Awaitable[T]]) -> T:

@@ -86,23 +86,23 @@ class Forward:
         except Exception as error:  # noqa: BLE001 - whatever the value's type raises is the saga's bug
             reason = f"what the function returned cannot be stored: {error}"
             return Parking(ParkCause.CODE_FAILED, reason).write(Direction.FORWARD, seen, None)
-        records.check_end(None, self._run.effects.values())
+        records.check_end(None, self._run.effects)
         return SagaWrite(SagaStatus.COMPLETED, Direction.FORWARD, seen=seen, output=output)
 
     def _attach(self, begun: Iterable[Begun]) -> list[LiveEffect]:
         fresh: list[LiveEffect] = []
         for one in begun:
             self._called.add(one.call.identity)
-            effect = self._run.effects.get((one.call.identity, Direction.FORWARD))
+            effect = self._run.effects.get(one.call.identity, Direction.FORWARD)
             if effect is None:
-                fresh.append(self._run.new_effect(one))
+                fresh.append(self._run.effects.new(one))
             else:
                 _require_same_request(effect, one)
                 self._run.resume(effect)
         return fresh
 
     def _next_given(self) -> LiveEffect | None:
-        done = [e for e in self._run.of(Direction.FORWARD) if (e.completion or 0) > self._given]
+        done = [e for e in self._run.effects.of(Direction.FORWARD) if (e.completion or 0) > self._given]
         return min(done, key=lambda e: e.completion or 0, default=None)
 
     def _give(self, effect: LiveEffect) -> None:
@@ -127,7 +127,9 @@ class Forward:
                 self._flow.fail(effect.identity, effect.failure())
 
     def _require_all_called(self) -> None:
-        missing = [e.identity for e in self._run.of(Direction.FORWARD) if e.identity not in self._called]
+        missing = [
+            e.identity for e in self._run.effects.of(Direction.FORWARD) if e.identity not in self._called
+        ]
         if missing and self.parking is None:
             raise CodeChanged(
                 f"{missing[0]} is recorded, and the function goes on without having called it",
@@ -152,7 +154,7 @@ class Forward:
                     self.parking = Parking(ParkCause.CODE_FAILED, reason)
                 return
         for effect in fresh:  # begun in the very turn in which it ended: nothing was written, nothing is
-            del self._run.effects[effect.identity, Direction.FORWARD]
+            self._run.effects.drop(effect)
         fresh.clear()
 
 

@@ -13,15 +13,14 @@ import json
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from saga.core.evidence import Evidence, Replied
 from saga.core.facts import Want
-from saga.core.keys import effect_key, request_hash
-from saga.core.model import Direction, EndCause, ParkCause, SagaStatus
+from saga.core.model import Direction, EndCause, ParkCause
 from saga.definition import SagaDefinition
 from saga.ids import uuid7
 from saga.store.changes import (
@@ -37,19 +36,17 @@ from saga.store.changes import (
 from saga.store.sagas import Recorded, SagaRow
 from saga_worker import backward, records
 from saga_worker.backward import Backward
-from saga_worker.effects import LiveEffect, from_row
-from saga_worker.flow import Begun
+from saga_worker.book import Book
+from saga_worker.effects import LiveEffect
 from saga_worker.forward import Forward
 from saga_worker.records import CodeChanged, Parking
+from saga_worker.resting import resting_place
 from saga_worker.settler import ClaimLost, Settler
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
 
 log = structlog.get_logger("saga")
-
-LINGER = timedelta(seconds=2)
-"""A saga that waits longer than this leaves the worker's memory."""
 
 
 class Run:
@@ -70,17 +67,16 @@ class Run:
         self.definition = definition
         self.clocks = worker.clocks
         self.performer = worker.performer
-        self.effects: dict[tuple[str, Direction], LiveEffect] = {}
+        self.effects = Book(worker.engine, worker.performer, saga, definition)
         self.inbox = saga.inbox
         self.lost = False
         self.alarm: str | None = None
         self._recorded = recorded
         self._settlers: dict[LiveEffect, tuple[Settler, asyncio.Task[None]]] = {}
-        self._forward: Forward | None = None
-        self._backward: Backward | None = None
-        self._turning: dict[str, Any] | None = None
-        self._parking: Parking | None = None
-        self._completions = 0
+        self.forward: Forward | None = None
+        self.backward: Backward | None = None
+        self.turning: dict[str, Any] | None = None
+        self.parking: Parking | None = None
         self._resting = False
 
     # Entering and leaving.
@@ -103,8 +99,8 @@ class Run:
         for effect, (_, task) in self._settlers.items():
             if effect.in_flight == 0:
                 task.cancel()
-        if self._forward is not None:
-            asyncio.get_running_loop().call_soon(self._forward.close)
+        if self.forward is not None:
+            asyncio.get_running_loop().call_soon(self.forward.close)
 
     async def stop(self) -> None:
         """End every task of it, whatever it is doing (S34)."""
@@ -115,39 +111,17 @@ class Run:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self) -> None:
-        self._load()
-        records.check_loaded(self.saga, self.effects.values())
+        if self._recorded is not None:
+            self.effects.load(self._recorded, self.clocks)
+            self._recorded = None
+        records.check_loaded(self.saga, self.effects)
         if self.saga.direction == Direction.BACKWARD:
-            self._backward = Backward(self, tuple(json.loads(self.saga.plan or "{}")["steps"]))
+            self.backward = Backward(self, tuple(json.loads(self.saga.plan or "{}")["steps"]))
         elif self.saga.cancel_requested:
             self._turn(EndCause.CANCELLED, {"message": "cancel was requested"})
         elif not self._past_deadline():
-            self._forward = Forward(self)
+            self.forward = Forward(self)
         self._continue()
-
-    def _load(self) -> None:
-        if self._recorded is None:
-            return
-        names = {e.step: e.name for e in self._recorded.effects if e.direction is Direction.FORWARD}
-        for row in self._recorded.effects:
-            step = self.definition.steps.get(names[row.step])
-            handlers = step if step is None or row.direction is Direction.FORWARD else step.compensation
-            if handlers is None:
-                raise CodeChanged(
-                    f"{row.step} is recorded ({row.direction}), and the code has no such step any more",
-                    recorded=row.step,
-                    called=sorted(self.definition.steps),
-                )
-            try:
-                effect = from_row(
-                    row, self._recorded.evidence[row.step, row.direction], handlers, self.clocks
-                )
-            except ValueError as error:
-                raise CodeChanged(str(error), recorded=json.loads(row.arguments), called=str(error)) from None
-            self.register(effect)
-            if row.direction is Direction.FORWARD:
-                self._completions = max(self._completions, row.completion or 0)
-        self._recorded = None
 
     # The turn of the wheel.
 
@@ -157,9 +131,9 @@ class Run:
             return
         self._past_deadline()
         fresh = [] if self.worker.draining else self._advance()
-        if self._turning is not None and self._backward is None:
+        if self.turning is not None and self.backward is None:
             self._settle_everything()
-        outcomes, evidence = self._unwritten()
+        outcomes, evidence = self.effects.take_unwritten(self._settlers)
         intents = [Settler(self, effect).first_intent() for effect in fresh]
         saga = None if fresh else self._rest()
         if intents or outcomes or evidence or saga is not None:
@@ -169,91 +143,62 @@ class Run:
                 self._start(effect, done)
 
     def _advance(self) -> list[LiveEffect]:
-        if self._parking is not None:
+        if self.parking is not None:
             return []
-        if self._backward is not None:
-            fresh = self._backward.advance()
-            self._parking = self._backward.parking
+        if self.backward is not None:
+            fresh = self.backward.advance()
+            self.parking = self.backward.parking
             return fresh
-        if self._forward is None or self._turning is not None:
+        if self.forward is None or self.turning is not None:
             return []
-        fresh = self._forward.advance()
-        self._parking = self._forward.parking
-        if self._forward.failed is not None:
-            cause, error = self._forward.failed
+        fresh = self.forward.advance()
+        self.parking = self.forward.parking
+        if self.forward.failed is not None:
+            cause, error = self.forward.failed
             self._turn(cause, records.failure(error))
         return fresh
 
     def _turn(self, cause: EndCause, error: dict[str, Any]) -> None:
         """From now on nothing new starts; what is in flight is settled as not wanted."""
-        if self._turning is None and self._backward is None:
-            self._turning = {"cause": cause.value, **error}
+        if self.turning is None and self.backward is None:
+            self.turning = {"cause": cause.value, **error}
             self.nudge_all()
             self.go_on_soon()
 
     def _past_deadline(self) -> bool:
         deadline = self.saga.deadline_at
-        if deadline is None or self._backward is not None or self.clocks.now() < deadline:
+        if deadline is None or self.backward is not None or self.clocks.now() < deadline:
             return False
         self._turn(EndCause.DEADLINE, {"message": "the saga's deadline passed"})
         return True
 
     def _settle_everything(self) -> None:
-        if self._forward is not None:
-            self._forward.close()
-        for effect in self.of(Direction.FORWARD):
+        if self.forward is not None:
+            self.forward.close()
+        for effect in self.effects.of(Direction.FORWARD):
             self.resume(effect)
 
-    # Where the saga's row goes when nothing moves any more.
-
     def _rest(self) -> SagaWrite | None:
-        if any(e.waiting_until is None for e in self._settlers):
-            return None
-        write = self._resting_place()
+        """Where the saga's row goes, when nothing of it moves any more."""
+        write = None if self.waits() is None else resting_place(self)
         if write is not None:
             self._resting = True
             write = replace(write, alarm=self.alarm, degraded=self._degraded())
         return write
 
-    def _resting_place(self) -> SagaWrite | None:
-        waits = [e.waiting_until for e in self._settlers if e.waiting_until is not None]
-        if waits:
-            return self._asleep(waits) if self.worker.draining or self._may_sleep(waits) else None
-        stuck = [e for e in self.effects.values() if e.parked is not None]
-        if self._parking is not None or stuck:
-            parking = self._parking or records.of_effect(stuck[0])
-            log.warning("saga_parked", saga_id=str(self.saga.id), cause=parking.cause, reason=parking.reason)
-            return parking.write(self._direction(), self.inbox, self.alarm)
-        return self._end() or self._released()
+    def waits(self) -> list[datetime] | None:
+        """Until when its effects wait; None while one of them moves."""
+        until = [effect.waiting_until for effect in self._settlers]
+        waiting = [one for one in until if one is not None]
+        return waiting if len(waiting) == len(until) else None
 
-    def _end(self) -> SagaWrite | None:
-        if self._backward is not None:
-            return self._backward.compensated(self.inbox)
-        if self._turning is not None:
-            return backward.turned(self, backward.plan_of(self), self._turning)
-        return None if self._forward is None else self._forward.completed(self.inbox)
-
-    def _released(self) -> SagaWrite | None:
-        if not self.worker.draining:
-            return None
-        return SagaWrite(SagaStatus.READY, self._direction(), seen=None)
-
-    def _asleep(self, waits: list[datetime]) -> SagaWrite:
-        until = min(waits)
-        if self.saga.deadline_at is not None and self._backward is None and self._turning is None:
-            until = min(until, self.saga.deadline_at)
-        return records.asleep(self._direction(), self.inbox, until, (e.identity for e in self._settlers))
-
-    def _may_sleep(self, waits: list[datetime]) -> bool:
-        """A long wait leaves memory, unless a body of ours is still out there: nobody else would know (S11)."""
-        return min(waits) - self.clocks.now() > LINGER and not any(e.open for e in self.effects.values())
-
-    def _direction(self) -> Direction:
-        turned = self._backward is not None or self.saga.direction == Direction.BACKWARD
+    def direction(self) -> Direction:
+        """Which way it goes."""
+        turned = self.backward is not None or self.saga.direction == Direction.BACKWARD
         return Direction.BACKWARD if turned else Direction.FORWARD
 
     def _degraded(self) -> str | None:
-        found = {} if self._forward is None else self._forward.degradations
+        found = {} if self.forward is None else self.forward.degradations
         rows = [{"step": step, "reason": records.clean(reason)} for step, reason in found.items()]
         return json.dumps(rows) if rows else None
 
@@ -276,18 +221,8 @@ class Run:
             done.set_exception(DeclaredDead())
             done.exception()  # perhaps nobody waits for it any more
         else:
-            self.worker.journal(self.lane).submit(unit)
+            self.worker.memory.journals[self.lane].submit(unit)
         return done
-
-    def _unwritten(self) -> tuple[list[OutcomeWrite], list[EvidenceWrite]]:
-        outcomes: list[OutcomeWrite] = []
-        evidence: list[EvidenceWrite] = []
-        for effect in self.effects.values():
-            if effect.unwritten and effect not in self._settlers:
-                effect.unwritten = False
-                outcomes.append(effect.write())
-                evidence += effect.take_evidence()
-        return outcomes, evidence
 
     def _written(self, done: asyncio.Future[Written]) -> None:
         """A unit of the run itself is durable, or failed. A plain callback."""
@@ -297,7 +232,7 @@ class Run:
         if error is not None:
             self.broken(error)
         elif not done.result().held:
-            self.worker.lost(self)
+            self.worker.memory.lost(self)
         else:
             self._guarded(lambda: self._after_write(done.result()))
 
@@ -305,13 +240,15 @@ class Run:
         if not self._resting:
             self.noticed(written)
         elif not written.moved:
-            self.worker.restart(self)  # the inbox moved: look at the record again, under the same claim
-        elif self._turning is not None and self._backward is None and backward.plan_of(self).steps:
+            self.worker.memory.restart(
+                self
+            )  # the inbox moved: look at the record again, under the same claim
+        elif self.turning is not None and self.backward is None and backward.plan_of(self).steps:
             self._resting = False
-            self._backward = Backward(self, backward.plan_of(self).steps)
+            self.backward = Backward(self, backward.plan_of(self).steps)
             self._continue()
         else:
-            self.worker.forget(self)
+            self.worker.memory.forget(self)
 
     def noticed(self, written: Written) -> None:
         """What a commit told besides: a cancel was requested (S31)."""
@@ -324,13 +261,13 @@ class Run:
         """Whether the saga still wants it (S14, S15)."""
         if effect.direction is Direction.BACKWARD:
             return Want.WANTED
-        given_up = self._forward is not None and self._forward.unwanted(effect.identity)
-        unwanted = self._turning is not None or effect.unwanted or given_up or self._past_deadline()
+        given_up = self.forward is not None and self.forward.unwanted(effect.identity)
+        unwanted = self.turning is not None or effect.unwanted or given_up or self._past_deadline()
         return Want.UNWANTED if unwanted else Want.WANTED
 
     def never_began(self, effect: LiveEffect) -> None:
         """The database refused its intent (S32): there is no such effect."""
-        self.effects.pop((effect.identity, effect.direction), None)
+        self.effects.drop(effect)
 
     def late(self, effect: LiveEffect, seen: Replied) -> None:
         """A body returned after its budget (S25)."""
@@ -345,47 +282,9 @@ class Run:
         """Keep what was seen of a saga that is not ours any more."""
         await self.worker.witness(self, effect, seen)
 
-    def new_effect(self, begun: Begun) -> LiveEffect:
-        """An effect that the function calls for the first time."""
-        call, step = begun.call, begun.call.step
-        effect = LiveEffect(
-            call.identity,
-            Direction.FORWARD,
-            begun.position,
-            step,
-            self.key(call.identity, Direction.FORWARD),
-            request_hash(step.service.name, step.name, call.arguments),
-            call.arguments,
-            step.decode_arguments(call.arguments),
-        )
-        self.register(effect)
-        return effect
-
-    def register(self, effect: LiveEffect) -> None:
-        """One more effect of this saga."""
-        effect.token = f"{self.saga.id}/{effect.direction}/{effect.identity}"
-        effect.bodies = self.performer.bodies
-        self.effects[effect.identity, effect.direction] = effect
-
-    def key(self, identity: str, direction: Direction) -> str:
-        """The idempotency key of an effect (S7)."""
-        engine = self.worker.engine
-        return effect_key(
-            engine.secret,
-            engine.namespace,
-            saga=self.saga.name,
-            business_key=self.saga.key,
-            step=identity,
-            direction=direction,
-        )
-
-    def of(self, direction: Direction) -> list[LiveEffect]:
-        """The effects of one direction."""
-        return [e for e in self.effects.values() if e.direction is direction]
-
     def idle(self) -> bool:
         """Whether nothing is under way and nothing waits for a person."""
-        return not self._settlers and not any(e.parked for e in self.effects.values())
+        return not self._settlers and not any(e.parked for e in self.effects)
 
     def nudge_all(self) -> None:
         """What effects wait for may have changed."""
@@ -414,17 +313,14 @@ class Run:
         if self.lost or isinstance(error, DeclaredDead):
             return
         if isinstance(error, ClaimLost):
-            self.worker.lost(self)
+            self.worker.memory.lost(self)
         elif error is not None:
             self.broken(error)
         else:
             self._guarded(lambda: self._concluded(effect))
 
     def _concluded(self, effect: LiveEffect) -> None:
-        if effect.settled and effect.completion is None:
-            if effect.direction is Direction.FORWARD:
-                self._completions += 1
-            effect.completion = self._completions if effect.direction is Direction.FORWARD else 1
+        self.effects.complete(effect)
         self._continue()
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -434,7 +330,7 @@ class Run:
         try:
             action()
         except CodeChanged as changed:
-            self._parking = Parking(ParkCause.CODE_CHANGED, str(changed), changed.detail)
+            self.parking = Parking(ParkCause.CODE_CHANGED, str(changed), changed.detail)
             self._continue()
         except Exception as error:  # noqa: BLE001 - one saga's bug must not stop the others
             self.broken(error)
@@ -445,5 +341,5 @@ class Run:
         log.error("saga_run_failed", saga_id=str(self.saga.id), exc_info=error)
         detail = {"traceback": records.clean("".join(traceback.format_exception(error)))}
         parking = Parking(cause, f"{type(error).__name__}: {error}", detail)
-        done = self.submit(saga=parking.write(self._direction(), None, self.alarm))
-        done.add_done_callback(lambda _: self.worker.forget(self))
+        done = self.submit(saga=parking.write(self.direction(), None, self.alarm))
+        done.add_done_callback(lambda _: self.worker.memory.forget(self))

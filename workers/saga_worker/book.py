@@ -1,0 +1,157 @@
+"""The effects of one saga in a worker's memory, by step identity and direction.
+
+Rules that hold here: a row becomes an effect only with a handler that the code still has; completion numbers
+count the effects of the way forward in the order in which they were settled, and replay follows them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterator
+from typing import Any
+
+from saga.core.keys import effect_key, request_hash
+from saga.core.model import Direction
+from saga.definition import SagaDefinition
+from saga.engine import Engine
+from saga.store.changes import EvidenceWrite, OutcomeWrite
+from saga.store.sagas import Recorded, SagaRow
+from saga_worker.clocks import Clocks
+from saga_worker.effects import Handlers, LiveEffect, from_row
+from saga_worker.flow import Begun
+from saga_worker.performer import Performer
+from saga_worker.records import CodeChanged
+
+
+class Book:
+    """All effects of one saga."""
+
+    def __init__(
+        self, engine: Engine, performer: Performer, saga: SagaRow, definition: SagaDefinition[Any, Any]
+    ) -> None:
+        """Empty: `load` reads what is recorded."""
+        self._engine = engine
+        self._performer = performer
+        self._saga = saga
+        self._definition = definition
+        self._effects: dict[tuple[str, Direction], LiveEffect] = {}
+        self._completions = 0
+
+    def __iter__(self) -> Iterator[LiveEffect]:
+        """Every effect."""
+        return iter(list(self._effects.values()))
+
+    def get(self, identity: str, direction: Direction) -> LiveEffect | None:
+        """The effect, or None."""
+        return self._effects.get((identity, direction))
+
+    def of(self, direction: Direction) -> list[LiveEffect]:
+        """The effects of one direction."""
+        return [e for e in self._effects.values() if e.direction is direction]
+
+    def drop(self, effect: LiveEffect) -> None:
+        """There is no such effect: its intent was never written."""
+        self._effects.pop((effect.identity, effect.direction), None)
+
+    def load(self, recorded: Recorded, clocks: Clocks) -> None:
+        """Take up what is recorded.
+
+        Raises:
+            CodeChanged: the code has no such step any more, or its types have changed.
+        """
+        names = {e.step: e.name for e in recorded.effects if e.direction is Direction.FORWARD}
+        for row in recorded.effects:
+            step = self._definition.steps.get(names[row.step])
+            handlers: Handlers | None = step
+            if step is not None and row.direction is Direction.BACKWARD:
+                handlers = step.compensation
+            if handlers is None:
+                raise CodeChanged(
+                    f"{row.step} is recorded ({row.direction}), and the code has no such step any more",
+                    recorded=row.step,
+                    called=sorted(self._definition.steps),
+                )
+            try:
+                effect = from_row(row, recorded.evidence[row.step, row.direction], handlers, clocks)
+            except ValueError as error:
+                raise CodeChanged(str(error), recorded=json.loads(row.arguments), called=str(error)) from None
+            self._register(effect)
+            if row.direction is Direction.FORWARD:
+                self._completions = max(self._completions, row.completion or 0)
+
+    def new(self, begun: Begun) -> LiveEffect:
+        """An effect that the function calls for the first time."""
+        call, step = begun.call, begun.call.step
+        effect = LiveEffect(
+            call.identity,
+            Direction.FORWARD,
+            begun.position,
+            step,
+            self._key(call.identity, Direction.FORWARD),
+            request_hash(step.service.name, step.name, call.arguments),
+            call.arguments,
+            step.decode_arguments(call.arguments),
+        )
+        self._register(effect)
+        return effect
+
+    def undo(self, forward: LiveEffect, result: object) -> LiveEffect:
+        """The compensation of an effect that landed.
+
+        Raises:
+            CodeChanged: the step has none any more.
+        """
+        compensation = forward.step.compensation
+        if compensation is None:
+            raise CodeChanged(
+                f"{forward.step.name} has no compensation any more", recorded=forward.identity, called=None
+            )
+        effect = LiveEffect(
+            forward.identity,
+            Direction.BACKWARD,
+            forward.position,
+            compensation,
+            self._key(forward.identity, Direction.BACKWARD),
+            request_hash(forward.step.service.name, compensation.name, forward.arguments_text),
+            forward.arguments_text,
+            forward.arguments,
+            undoes=(result, forward.key),
+        )
+        self._register(effect)
+        return effect
+
+    def complete(self, effect: LiveEffect) -> None:
+        """Number an effect that was just settled."""
+        if not effect.settled or effect.completion is not None:
+            return
+        if effect.direction is Direction.FORWARD:
+            self._completions += 1
+            effect.completion = self._completions
+        else:
+            effect.completion = 1
+
+    def take_unwritten(self, busy: Container[LiveEffect]) -> tuple[list[OutcomeWrite], list[EvidenceWrite]]:
+        """What is settled and not in the database yet, of effects that nobody works on."""
+        outcomes: list[OutcomeWrite] = []
+        evidence: list[EvidenceWrite] = []
+        for effect in self:
+            if effect.unwritten and effect not in busy:
+                effect.unwritten = False
+                outcomes.append(effect.write())
+                evidence += effect.take_evidence()
+        return outcomes, evidence
+
+    def _register(self, effect: LiveEffect) -> None:
+        effect.token = f"{self._saga.id}/{effect.direction}/{effect.identity}"
+        effect.bodies = self._performer.bodies
+        self._effects[effect.identity, effect.direction] = effect
+
+    def _key(self, identity: str, direction: Direction) -> str:
+        return effect_key(
+            self._engine.secret,
+            self._engine.namespace,
+            saga=self._saga.name,
+            business_key=self._saga.key,
+            step=identity,
+            direction=direction,
+        )

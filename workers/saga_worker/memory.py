@@ -1,0 +1,163 @@
+"""The sagas in a worker's memory: claimed, read, run, forgotten.
+
+Rules that hold here: a saga is here once, under the epoch of its newest claim; a claim that is only an echo (a
+batch that was recovered names sagas again) changes nothing; what rests or is lost leaves at once, and its
+place is free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from saga.store.batch import ClaimRequest, Row
+from saga.store.journal import Journal
+from saga.store.sagas import SagaRow
+from saga_worker.chores import Chores
+from saga_worker.runner import Run
+
+if TYPE_CHECKING:
+    from saga_worker.worker import Worker
+
+log = structlog.get_logger("saga")
+
+POLL_FAST_S, POLL_SLOW_S = 0.02, 0.5
+"""How often a lane looks for work: fast after it found some, slower and slower when it did not."""
+
+
+class Memory:
+    """What one life of a worker holds. `journals`: one for each lane."""
+
+    def __init__(self, worker: Worker, chores: Chores, concurrency: int) -> None:
+        """Empty; `open` gives it the lanes of a new life."""
+        self._worker = worker
+        self._chores = chores
+        self._concurrency = concurrency
+        self._names, self._versions = worker.engine.registry_serves()
+        self._runs: dict[UUID, Run] = {}
+        self._epochs: dict[UUID, int] = {}
+        self._loading = 0
+        self._polls: list[float] = []
+        self._pauses: list[float] = []
+        self.journals: list[Journal] = []
+        self.emptied = asyncio.Event()
+
+    def open(self, journals: list[Journal]) -> None:
+        """Begin a life."""
+        self.journals = journals
+        self._polls, self._pauses = [0.0] * len(journals), [POLL_FAST_S] * len(journals)
+
+    def close(self) -> list[Run]:
+        """End a life; what was running is the caller's to stop."""
+        runs, self._runs = list(self._runs.values()), {}
+        self._epochs.clear()
+        return runs
+
+    def __iter__(self) -> Iterator[Run]:
+        """Every run."""
+        return iter(list(self._runs.values()))
+
+    def __len__(self) -> int:
+        """How many places are taken."""
+        return len(self._runs) + self._loading
+
+    # Claims.
+
+    def poke(self) -> None:
+        """There may be something to claim: look now."""
+        for lane, journal in enumerate(self.journals):
+            self._polls[lane] = 0.0
+            journal.poke()
+
+    def wants(self, lane: int) -> ClaimRequest | None:
+        """Whether this lane's next batch should claim: when there is room, and it is time to look."""
+        now = self._worker.clocks.boot()
+        room = self._concurrency - len(self)
+        if self._worker.draining or room <= 0 or now < self._polls[lane]:
+            return None
+        self._polls[lane] = now + self._pauses[lane]
+        return ClaimRequest(max(1, room // len(self.journals)), self._names, self._versions)
+
+    def claimed(self, lane: int, rows: list[Row]) -> None:
+        """A claim is durable: fresh sagas begin at once, others when their record is read."""
+        sagas = [s for s in (SagaRow(*row) for row in rows) if self._take(s)]
+        if not sagas:
+            self._pauses[lane] = min(self._pauses[lane] * 1.5, POLL_SLOW_S)
+            asyncio.get_running_loop().call_later(self._pauses[lane], self.journals[lane].poke)
+            return
+        self._pauses[lane], self._polls[lane] = POLL_FAST_S, 0.0
+        for saga in sagas:
+            if saga.epoch == 1:  # nobody had it before, so nothing is recorded
+                definition = self._worker.engine.definition(saga.name, saga.version)
+                self._start(Run(self._worker, lane, saga, definition, None))
+        known = [s for s in sagas if s.epoch != 1]
+        if known:
+            self._loading += len(known)
+            self._worker.in_background(self._load(lane, known))
+        self.journals[lane].poke()
+
+    def _take(self, saga: SagaRow) -> bool:
+        """Whether this claim is news, and not the echo of one that we have."""
+        if self._epochs.get(saga.id, 0) >= saga.epoch:
+            return False
+        self._epochs[saga.id] = saga.epoch
+        stale = self._runs.pop(saga.id, None)
+        if stale is not None:  # it went to rest, and the news of its next claim came first
+            stale.lose()
+        return True
+
+    async def _load(self, lane: int, sagas: list[SagaRow]) -> None:
+        journal = self.journals[lane]
+        try:
+            records = await self._chores.recorded([s.id for s in sagas])
+        finally:
+            self._loading -= len(sagas)
+        if journal.dead or journal is not self.journals[lane]:
+            return
+        for saga in sagas:
+            if self._epochs.get(saga.id) == saga.epoch:
+                definition = self._worker.engine.definition(saga.name, saga.version)
+                self._start(Run(self._worker, lane, saga, definition, records[saga.id]))
+
+    def _start(self, run: Run) -> None:
+        self._runs[run.saga.id] = run
+        asyncio.get_running_loop().call_soon(run.begin)
+
+    # What runs report.
+
+    def forget(self, run: Run) -> None:
+        """The saga rests or has ended: it leaves memory."""
+        run.lose()
+        if self._runs.get(run.saga.id) is run:
+            del self._runs[run.saga.id]
+            del self._epochs[run.saga.id]
+        if not len(self):
+            self.emptied.set()
+        lane = run.lane
+        if self._pauses[lane] <= POLL_FAST_S:  # there was work a moment ago: look again
+            self._polls[lane] = 0.0
+            self.journals[lane].poke()
+
+    def lost(self, run: Run) -> None:
+        """The claim was lost to another worker."""
+        log.warning("saga_claim_lost", saga_id=str(run.saga.id))
+        self.forget(run)
+
+    def restart(self, run: Run) -> None:
+        """The inbox moved while the saga went to rest: read it again, under the same claim."""
+        run.lose()
+        if self._runs.get(run.saga.id) is run:
+            self._worker.in_background(self._restart(run))
+
+    async def _restart(self, run: Run) -> None:
+        journal = self.journals[run.lane]
+        saga = await self._chores.reload(self._worker.id, run.lane, run.saga.id, run.saga.epoch)
+        records = {} if saga is None else await self._chores.recorded([saga.id])
+        if saga is None or journal.dead or self._runs.get(saga.id) is not run:
+            self.forget(run)
+            return
+        self._start(Run(self._worker, run.lane, saga, run.definition, records[saga.id]))

@@ -1,0 +1,66 @@
+"""Where a saga's row goes when nothing of it moves any more: asleep, parked, ended, or given back.
+
+Rules that hold here: a saga that waits long leaves memory, unless a body of it is still running here, which
+nobody else would know (S11); it parks only when everything that could be settled is; every resting place
+but the turn and the release is refused by the database while the inbox moved.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from saga.core.model import SagaStatus
+from saga.store.changes import SagaWrite
+from saga_worker import backward, records
+
+if TYPE_CHECKING:
+    from saga_worker.runner import Run
+
+log = structlog.get_logger("saga")
+
+LINGER = timedelta(seconds=2)
+"""A saga that waits longer than this leaves the worker's memory."""
+
+
+def resting_place(run: Run) -> SagaWrite | None:
+    """The saga's row at rest, or None: it goes on, or waits for a moment only."""
+    waits = run.waits()
+    if waits:
+        return _asleep(run, waits) if run.worker.draining or _may_sleep(run, waits) else None
+    return _parked(run) or _ended(run) or _released(run)
+
+
+def _may_sleep(run: Run, waits: list[datetime]) -> bool:
+    return min(waits) - run.clocks.now() > LINGER and not any(e.open for e in run.effects)
+
+
+def _asleep(run: Run, waits: list[datetime]) -> SagaWrite:
+    until = min(waits)
+    if run.saga.deadline_at is not None and run.backward is None and run.turning is None:
+        until = min(until, run.saga.deadline_at)
+    waiting = (e.identity for e in run.effects if e.waiting_until is not None)
+    return records.asleep(run.direction(), run.inbox, until, waiting)
+
+
+def _parked(run: Run) -> SagaWrite | None:
+    stuck = [e for e in run.effects if e.parked is not None]
+    if run.parking is None and not stuck:
+        return None
+    parking = run.parking or records.of_effect(stuck[0])
+    log.warning("saga_parked", saga_id=str(run.saga.id), cause=parking.cause, reason=parking.reason)
+    return parking.write(run.direction(), run.inbox, run.alarm)
+
+
+def _ended(run: Run) -> SagaWrite | None:
+    if run.backward is not None:
+        return run.backward.compensated(run.inbox)
+    if run.turning is not None:
+        return backward.turned(run, backward.plan_of(run), run.turning)
+    return None if run.forward is None else run.forward.completed(run.inbox)
+
+
+def _released(run: Run) -> SagaWrite | None:
+    return SagaWrite(SagaStatus.READY, run.direction(), seen=None) if run.worker.draining else None
