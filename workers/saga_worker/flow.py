@@ -133,11 +133,14 @@ class SagaFlow:
         return Broke(error, "".join(traceback.format_exception(error)))
 
     def close(self) -> None:
-        """Take the function out of memory: its clean-up code runs, and can start nothing."""
+        """Take the function, and every task of it, out of memory: clean-up code runs, and can start nothing."""
+        if self._closing:
+            return
         self._closing = True
-        self._main.cancel()
+        for task in list(self._loop.tasks):
+            task.cancel()
         for future in self._futures.values():
-            future.cancel()
+            future.cancel()  # a StepCall holds a cancellation back until its effect is settled
         self._loop.drive()
         for call in self._calls:
             call.close()

@@ -55,8 +55,7 @@ class Forward:
 
     def close(self) -> None:
         """Take the function out of memory. A plain callback."""
-        if self._flow.end() is None:
-            self._flow.close()
+        self._flow.close()
 
     def advance(self) -> list[LiveEffect]:
         """Drive the function with every result that is there; the effects that it newly began."""

@@ -9,6 +9,7 @@ because tasks do not nest on newer Pythons.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -37,6 +38,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         """An idle loop."""
         self._callbacks: deque[asyncio.Handle] = deque()
         self.complaints: list[dict[str, Any]] = []
+        self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
     def drive(self) -> None:
         """Run until nothing is ready.
@@ -78,7 +80,9 @@ class SagaLoop(asyncio.AbstractEventLoop):
         **_: object,
     ) -> asyncio.Task[T]:
         """A task of this loop; a context of its own, as everywhere."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self.tasks.add(task)
+        return task
 
     def get_debug(self) -> bool:
         """Never in debug mode."""

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from saga.core.evidence import Evidence, Replied
+from saga.core.evidence import Replied
 from saga.core.facts import Want
-from saga.core.model import Direction, EndCause, ParkCause
+from saga.core.model import Direction, EndCause, ParkCause, SagaStatus
 from saga.definition import SagaDefinition
 from saga.ids import uuid7
 from saga.store.changes import (
@@ -138,7 +138,7 @@ class Run:
         saga = None if fresh else self._rest()
         if intents or outcomes or evidence or saga is not None:
             done = self.submit(intents=intents, outcomes=outcomes, evidence=evidence, saga=saga)
-            done.add_done_callback(self._written)
+            done.add_done_callback(lambda done: self._written(done, saga))
             for effect in fresh:
                 self._start(effect, done)
 
@@ -224,7 +224,7 @@ class Run:
             self.worker.memory.journals[self.lane].submit(unit)
         return done
 
-    def _written(self, done: asyncio.Future[Written]) -> None:
+    def _written(self, done: asyncio.Future[Written], saga: SagaWrite | None) -> None:
         """A unit of the run itself is durable, or failed. A plain callback."""
         error = done.exception()
         if self.lost or isinstance(error, DeclaredDead):
@@ -233,22 +233,19 @@ class Run:
             self.broken(error)
         elif not done.result().held:
             self.worker.memory.lost(self)
-        else:
-            self._guarded(lambda: self._after_write(done.result()))
-
-    def _after_write(self, written: Written) -> None:
-        if not self._resting:
-            self.noticed(written)
-        elif not written.moved:
-            self.worker.memory.restart(
-                self
-            )  # the inbox moved: look at the record again, under the same claim
-        elif self.turning is not None and self.backward is None and backward.plan_of(self).steps:
-            self._resting = False
-            self.backward = Backward(self, backward.plan_of(self).steps)
-            self._continue()
+        elif saga is None:
+            self.noticed(done.result())
+        elif not done.result().moved:  # the inbox moved: read the record again, under the same claim
+            self.worker.memory.restart(self)
+        elif saga.status is SagaStatus.RUNNING:
+            self._guarded(self._turned)
         else:
             self.worker.memory.forget(self)
+
+    def _turned(self) -> None:
+        self._resting = False
+        self.backward = Backward(self, backward.plan_of(self).steps)
+        self._continue()
 
     def noticed(self, written: Written) -> None:
         """What a commit told besides: a cancel was requested (S31)."""
@@ -277,10 +274,6 @@ class Run:
         else:
             self.worker.witness_soon(self, effect, seen)
         self.go_on_soon()
-
-    async def witness(self, effect: LiveEffect, seen: Evidence) -> None:
-        """Keep what was seen of a saga that is not ours any more."""
-        await self.worker.witness(self, effect, seen)
 
     def idle(self) -> bool:
         """Whether nothing is under way and nothing waits for a person."""

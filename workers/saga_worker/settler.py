@@ -99,7 +99,7 @@ class Settler:
             effect.in_flight = 0
         effect.ended = run.clocks.now()
         if run.lost:
-            await run.witness(effect, Replied(attempt, outcome, EvidenceKind.LATE_REPLY))
+            await run.worker.witness(run, effect, Replied(attempt, outcome, EvidenceKind.LATE_REPLY))
             raise ClaimLost
         effect.observe(Replied(attempt, outcome))
         return True
@@ -132,7 +132,7 @@ class Settler:
         answer = await run.performer.probe(effect, call)
         seen = Probed(effect.facts(run.clocks).attempts, answer, phase, asked_at)
         if run.lost:
-            await run.witness(effect, seen)
+            await run.worker.witness(run, effect, seen)
             raise ClaimLost
         effect.observe(seen)
 
