@@ -174,12 +174,9 @@ def encode(evidence: Evidence) -> tuple[EvidenceKind, int, dict[str, Any]]:
         case Probed(attempt, answer, phase, at):
             body = {"answer": word(answer), "phase": phase.value, "at": at.isoformat(), **asdict(answer)}
             return EvidenceKind.PROBE, attempt, body
-        case StatedLanded(by, because, result):
-            return (
-                EvidenceKind.STATEMENT,
-                0,
-                {"says": "landed", "by": by, "because": because, "result": result},
-            )
+        case StatedLanded(attempt, by, because, result):
+            says = {"says": "landed", "by": by, "because": because, "result": result}
+            return EvidenceKind.STATEMENT, attempt, says
         case StatedNever(attempt, by, because):
             return EvidenceKind.STATEMENT, attempt, {"says": "never", "by": by, "because": because}
         case RetryAsked(by, because, at):

@@ -71,19 +71,33 @@ class CommitNotVerified(Exception):
 
 
 def fold(pending: list[Unit], limit: int) -> list[Unit]:
-    """Take the next units: a unit whose rows are already taken waits, and so do its saga's later ones."""
+    """Take the next units: a unit whose rows are already taken waits, and so do its saga's later ones.
+
+    A unit that writes the saga's own row shares a batch with no other of that saga: intents are written before
+    sagas, so that a forward intent would slip in beside the turn that forbids it (S32).
+    """
     taken: list[Unit] = []
     rows: set[tuple[UUID, str, str, str]] = set()
     waiting: set[UUID] = set()
+    present: set[UUID] = set()
     rest: list[Unit] = []
     for unit in pending:
         touched = unit.touches()
-        if len(taken) >= limit or unit.saga_id in waiting or not rows.isdisjoint(touched):
+        moves = unit.saga is not None
+        if (
+            len(taken) >= limit
+            or unit.saga_id in waiting
+            or (moves and unit.saga_id in present)
+            or not rows.isdisjoint(touched)
+        ):
             waiting.add(unit.saga_id)
             rest.append(unit)
-        else:
-            rows |= touched
-            taken.append(unit)
+            continue
+        rows |= touched
+        taken.append(unit)
+        present.add(unit.saga_id)
+        if moves:
+            waiting.add(unit.saga_id)
     pending[:] = rest
     return taken
 

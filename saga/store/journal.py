@@ -18,7 +18,6 @@ import psycopg
 import structlog
 
 from saga.clock import boottime
-from saga.store import statements as sql
 from saga.store.batch import (
     Batch,
     ClaimRequest,
@@ -37,6 +36,7 @@ from saga.store.connections import connect
 BATCH_LIMIT = 500
 RETRY_FIRST_S, RETRY_MOST_S = 0.05, 2.0
 _VALUE_CLASSES = ("22", "23")
+_FENCED = "22012"  # nothing but the fence divides
 _SYNC_REP_WARNING = "01000"
 
 log = structlog.get_logger("saga")
@@ -108,8 +108,8 @@ class Journal:
                 if self._pending:
                     self._wake.set()
                 await self._commit(units, claim)
-        except DeclaredDead:
-            self._die()
+        except BaseException:
+            self._die()  # whatever ends the writer: nobody may wait for it for ever
             raise
         finally:
             await self._disconnect()
@@ -128,18 +128,14 @@ class Journal:
         """Write one batch; split it where a value is at fault."""
         boot = boottime()
         try:
-            done = await self._write(units, claim, boot)
-        except DeclaredDead:
-            self._fail(units)
+            try:
+                done = await self._write(units, claim, boot)
+            except _ValueAtFault as fault:
+                await self._split(units, claim, fault)
+                return
+        except BaseException:
+            self._fail(units)  # those that are written already have their answer
             raise
-        except psycopg.Error as error:
-            if len(units) > 1:
-                middle = len(units) // 2
-                await self._commit(units[:middle], None)
-                await self._commit(units[middle:], claim)
-            elif units and not units[0].done.done():
-                units[0].done.set_exception(NotStorable(f"{error.sqlstate}: {error}"))
-            return
         self.commits += 1
         self._beaten(boot, boottime(), done.now)
         for unit, written in zip(units, done.written, strict=True):
@@ -148,11 +144,20 @@ class Journal:
         if claim is not None:
             self._claimed(done.claimed)
 
+    async def _split(self, units: list[Unit], claim: ClaimRequest | None, fault: _ValueAtFault) -> None:
+        """Write the halves, until the culprit is alone: only its own waiter hears of it."""
+        if len(units) > 1:
+            middle = len(units) // 2
+            await self._commit(units[:middle], None)
+            await self._commit(units[middle:], claim)
+        elif units and not units[0].done.done():
+            units[0].done.set_exception(NotStorable(str(fault)))
+
     async def _write(self, units: list[Unit], claim: ClaimRequest | None, boot: float) -> Done:
         """Run one batch until it is durable exactly once.
 
         Raises:
-            psycopg.Error: of class 22 or 23, from a unit and not from the fence.
+            _ValueAtFault: a unit's own, and nothing is written.
             DeclaredDead: the fence refused.
         """
         batch = Batch(next(self._numbers), self.state, units, claim)
@@ -160,22 +165,18 @@ class Journal:
         for pause in _pauses():
             try:
                 connection = await self._connect()
-                if sent:
-                    done = await self._recover(connection, batch, boot)
-                    if done is not None:
-                        return done
+                done = await self._recover(connection, batch, boot) if sent else None
                 sent = True
-                done = await write(connection, self._lane, batch, boot)
+                if done is None:
+                    done = await write(connection, self._lane, batch, boot)
                 await self._confirm_replica(connection)
-            except psycopg.Error as error:
-                if _value_at_fault(error):
-                    await self._refuse_if_dead()
-                    raise
-                log.warning("journal_batch_failed", sqlstate=error.sqlstate, error=str(error).strip())
-                await self._disconnect()
-            except CommitNotVerified as error:
-                log.warning("journal_commit_not_verified", error=str(error))
-                await self._disconnect()
+            except (psycopg.Error, UnicodeError, CommitNotVerified) as error:
+                await self._disconnect()  # its transaction may still be open there
+                sqlstate = getattr(error, "sqlstate", None)
+                # A fence that refuses means dead, or a ghost of this very batch that came first: `recover` tells.
+                if sqlstate != _FENCED and _value_at_fault(error):
+                    raise _ValueAtFault(f"{sqlstate}: {error}") from error
+                log.warning("journal_batch_failed", sqlstate=sqlstate, error=str(error).strip())
             else:
                 return done
             await asyncio.sleep(pause)
@@ -186,15 +187,6 @@ class Journal:
             return await recover(connection, self._lane, batch, boot)
         except LookupError:
             raise DeclaredDead from None
-
-    async def _refuse_if_dead(self) -> None:
-        """Tell a fence that failed from a value that did: both are of class 22."""
-        connection = await self._reconnect()
-        parameters = self._lane.parameters()
-        async with connection.transaction():
-            cursor = await connection.execute(sql.LAST_BATCH.on(self._lane.schema).encode(), parameters)
-            if await cursor.fetchone() is None:
-                raise DeclaredDead
 
     async def _confirm_replica(self, connection: Connection) -> None:
         """After the replica's WARNING nothing may be sent before a commit that came without one (S6)."""
@@ -209,15 +201,6 @@ class Journal:
             self._connection = await connect(self._conninfo)
             self._connection.add_notice_handler(self._noticed)
         return self._connection
-
-    async def _reconnect(self) -> Connection:
-        await self._disconnect()
-        for pause in _pauses():
-            try:
-                return await self._connect()
-            except psycopg.OperationalError:
-                await asyncio.sleep(pause)
-        raise AssertionError("unreachable: the pauses never end")
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
@@ -241,11 +224,16 @@ class Journal:
                 unit.done.set_exception(DeclaredDead())
 
 
-def _value_at_fault(error: psycopg.Error) -> bool:
+class _ValueAtFault(Exception):
+    """Postgres, or psycopg before it, refused a value of a unit."""
+
+
+def _value_at_fault(error: Exception) -> bool:
     """Whether a value of a unit is to blame; psycopg itself refuses some before they are sent."""
-    if error.sqlstate is None:
-        return isinstance(error, psycopg.DataError)
-    return error.sqlstate.startswith(_VALUE_CLASSES)
+    sqlstate = getattr(error, "sqlstate", None)
+    if sqlstate is None:
+        return isinstance(error, psycopg.DataError | UnicodeError)
+    return str(sqlstate).startswith(_VALUE_CLASSES)
 
 
 def _pauses() -> Iterator[float]:
