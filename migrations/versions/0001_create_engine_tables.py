@@ -136,6 +136,8 @@ def _request(schema: str) -> None:
         sa.Column("asked_by", sa.Text(), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("taken_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taken_by", sa.Uuid(), nullable=True),
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("answer", postgresql.JSON(astext_type=sa.Text()), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_request")),
@@ -147,7 +149,7 @@ def _request(schema: str) -> None:
         ["asked_at"],
         unique=False,
         schema=schema,
-        postgresql_where=sa.text("answered_at IS NULL"),
+        postgresql_where=sa.text("taken_at IS NULL"),
     )
 
 

@@ -211,9 +211,11 @@ def _request(made: MetaData) -> Table:
         Column("asked_by", Text, nullable=False),
         _when("asked_at", nullable=False, now=True),
         _when("expires_at", nullable=False),
+        _when("taken_at"),
+        Column("taken_by", Uuid),
         _when("answered_at"),
         Column("answer", JSON),
-        Index("ix_request_open", "asked_at", postgresql_where=text("answered_at IS NULL")),
+        Index("ix_request_open", "asked_at", postgresql_where=text("taken_at IS NULL")),
     )
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from saga.calls import Call
 from saga.core.evidence import Phase, Probed, word
 from saga.core.model import Direction
-from saga.store import operators, sagas
+from saga.store import sagas
 from saga.store.connections import Connection
+from saga.store.requests import ProbeRequest, answer_request, take_requests
 from saga_worker.effects import LiveEffect, from_row
 
 if TYPE_CHECKING:
@@ -22,20 +23,18 @@ if TYPE_CHECKING:
 
 async def serve_requests(connection: Connection, worker: Worker) -> None:
     """Take the open requests that this worker can serve, and answer them in the background."""
-    taken = await operators.take_requests(connection, worker.schema, worker.engine.registry_serves())
+    taken = await take_requests(connection, worker.schema, worker.engine.registry_serves(), worker.id)
     for request in taken:
         worker.in_background(_answer(worker, request))
 
 
-async def _answer(worker: Worker, request: operators.ProbeRequest) -> None:
+async def _answer(worker: Worker, request: ProbeRequest) -> None:
     async with await worker.engine.connect() as connection:
         answer = await _probe(connection, worker, request)
-        await operators.answer_request(connection, worker.schema, request.id, json.dumps(answer))
+        await answer_request(connection, worker.schema, request.id, json.dumps(answer))
 
 
-async def _probe(
-    connection: Connection, worker: Worker, request: operators.ProbeRequest
-) -> dict[str, object]:
+async def _probe(connection: Connection, worker: Worker, request: ProbeRequest) -> dict[str, object]:
     effect = await _effect(connection, worker, request)
     if effect is None:
         return {"error": f"there is no effect {request.step} ({request.direction}) in this saga"}
@@ -55,9 +54,7 @@ async def _probe(
             "reason": getattr(answer, "reason", None)}  # fmt: skip
 
 
-async def _effect(
-    connection: Connection, worker: Worker, request: operators.ProbeRequest
-) -> LiveEffect | None:
+async def _effect(connection: Connection, worker: Worker, request: ProbeRequest) -> LiveEffect | None:
     recorded = (await sagas.recorded(connection, worker.schema, [request.saga_id]))[request.saga_id]
     rows = {(r.step, r.direction): r for r in recorded.effects}
     row = rows.get((request.step, request.direction))
