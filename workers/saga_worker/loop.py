@@ -9,7 +9,7 @@ because tasks do not nest on newer Pythons.
 from __future__ import annotations
 
 import asyncio
-import weakref
+import contextlib
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -38,7 +38,9 @@ class SagaLoop(asyncio.AbstractEventLoop):
         """An idle loop."""
         self._callbacks: deque[asyncio.Handle] = deque()
         self.complaints: list[dict[str, Any]] = []
-        self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self.tasks: dict[
+            asyncio.Task[Any], None
+        ] = {}  # held until they end: the collector must end none, and in order
 
     def drive(self) -> None:
         """Run until nothing is ready.
@@ -54,7 +56,10 @@ class SagaLoop(asyncio.AbstractEventLoop):
                     return
                 handle = self._callbacks.popleft()
                 if not handle.cancelled():
-                    handle._run()  # noqa: SLF001 - as every loop does
+                    with contextlib.suppress(
+                        SystemExit
+                    ):  # its task keeps it: a bug of the saga, no end of the worker
+                        handle._run()  # noqa: SLF001 - as every loop does
         finally:
             events._set_running_loop(before)  # noqa: SLF001
         raise NotInASaga("the saga function spins without waiting for a step")
@@ -81,7 +86,8 @@ class SagaLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[T]:
         """A task of this loop; a context of its own, as everywhere."""
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        self.tasks.add(task)
+        self.tasks[task] = None
+        task.add_done_callback(self.tasks.pop)
         return task
 
     def get_debug(self) -> bool:
