@@ -6,6 +6,7 @@ Rule: texts that come from outside are cleaned here, so that a strange message n
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from saga.core.model import Direction, NotExecuted, ParkCause, Refused, SagaStat
 from saga.errors import NotExecuted as NotExecutedError
 from saga.errors import Refused as RefusedError
 from saga.errors import StepFailed
-from saga.store.changes import SagaWrite
+from saga.store.changes import NotStorable, SagaWrite
 from saga.store.sagas import SagaRow
 from saga_worker.effects import LiveEffect
 
@@ -63,6 +64,19 @@ def of_effect(effect: LiveEffect) -> Parking:
         "service": effect.step.service.name,
     }
     return Parking(cause, f"{effect.identity}: {effect.parked}", detail)
+
+
+def of_error(error: BaseException) -> Parking:
+    """The parking of a saga whose run has failed here, or whose values Postgres refuses."""
+    cause = ParkCause.UNSTORABLE if isinstance(error, NotStorable) else ParkCause.CODE_FAILED
+    detail = {"traceback": clean("".join(traceback.format_exception(error)))}
+    return Parking(cause, f"{type(error).__name__}: {error}", detail)
+
+
+def degraded(fell_back: dict[str, str]) -> str | None:
+    """Which steps fell back, as JSON text; None for none."""
+    rows = [{"step": step, "reason": clean(reason)} for step, reason in fell_back.items()]
+    return json.dumps(rows) if rows else None
 
 
 def asleep(direction: Direction, seen: int, until: datetime, waiting: Iterable[str]) -> SagaWrite:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -27,7 +26,6 @@ from saga.store.changes import (
     DeclaredDead,
     EvidenceWrite,
     Intent,
-    NotStorable,
     OutcomeWrite,
     SagaWrite,
     Unit,
@@ -183,7 +181,8 @@ class Run:
         write = None if self.waits() is None else resting_place(self)
         if write is not None:
             self._resting = True
-            write = replace(write, alarm=self.alarm, degraded=self._degraded())
+            fell_back = {} if self.forward is None else self.forward.degradations
+            write = replace(write, alarm=self.alarm, degraded=records.degraded(fell_back))
         return write
 
     def waits(self) -> list[datetime] | None:
@@ -196,11 +195,6 @@ class Run:
         """Which way it goes."""
         turned = self.backward is not None or self.saga.direction == Direction.BACKWARD
         return Direction.BACKWARD if turned else Direction.FORWARD
-
-    def _degraded(self) -> str | None:
-        found = {} if self.forward is None else self.forward.degradations
-        rows = [{"step": step, "reason": records.clean(reason)} for step, reason in found.items()]
-        return json.dumps(rows) if rows else None
 
     # Writing.
 
@@ -310,11 +304,8 @@ class Run:
         elif error is not None:
             self.broken(error)
         else:
-            self._guarded(lambda: self._concluded(effect))
-
-    def _concluded(self, effect: LiveEffect) -> None:
-        self.effects.complete(effect)
-        self._continue()
+            self.effects.complete(effect)
+            self.go_on()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Run one callback; what it raises parks the saga and never stops the worker."""
@@ -330,9 +321,6 @@ class Run:
 
     def broken(self, error: BaseException) -> None:
         """Something here, or a value, is at fault: park at once, with all that is known."""
-        cause = ParkCause.UNSTORABLE if isinstance(error, NotStorable) else ParkCause.CODE_FAILED
         log.error("saga_run_failed", saga_id=str(self.saga.id), exc_info=error)
-        detail = {"traceback": records.clean("".join(traceback.format_exception(error)))}
-        parking = Parking(cause, f"{type(error).__name__}: {error}", detail)
-        done = self.submit(saga=parking.write(self.direction(), None, self.alarm))
+        done = self.submit(saga=records.of_error(error).write(self.direction(), None, self.alarm))
         done.add_done_callback(lambda _: self.worker.memory.forget(self))
