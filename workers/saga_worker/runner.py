@@ -52,12 +52,8 @@ class Run:
 
     def __init__(
         self,
-        worker: Worker,
-        lane: int,
-        saga: SagaRow,
-        definition: SagaDefinition[Any, Any],
-        recorded: Recorded | None,
-    ) -> None:
+        worker: Worker, lane: int, saga: SagaRow, definition: SagaDefinition[Any, Any], recorded: Recorded | None,
+    ) -> None:  # fmt: skip
         """Nothing happens before `begin`."""
         self.worker = worker
         self.lane = lane
@@ -70,6 +66,7 @@ class Run:
         self.lost = False
         self.alarm: str | None = None
         self._recorded = recorded
+        self._loop = asyncio.get_running_loop()
         self._settlers: dict[LiveEffect, tuple[Settler, asyncio.Task[None]]] = {}
         self.forward: Forward | None = None
         self.backward: Backward | None = None
@@ -89,7 +86,7 @@ class Run:
 
     def go_on_soon(self) -> None:
         """The same, from inside a task."""
-        asyncio.get_running_loop().call_soon(self.go_on)
+        self._loop.call_soon(self.go_on)
 
     def lose(self) -> None:
         """The claim is gone: write nothing more; calls in flight go on, and tell what they see as evidence."""
@@ -98,7 +95,7 @@ class Run:
             if effect.in_flight == 0:
                 task.cancel()
         if self.forward is not None:
-            asyncio.get_running_loop().call_soon(self.forward.close)
+            self._loop.call_soon(self.forward.close)
 
     async def stop(self) -> None:
         """End every task of it, whatever it is doing (S34)."""
@@ -120,8 +117,6 @@ class Run:
         elif not self._past_deadline():
             self.forward = Forward(self)
         self._continue()
-
-    # The turn of the wheel.
 
     def _continue(self) -> None:
         """Go on from where things stand, and write what follows in one unit."""
@@ -207,7 +202,7 @@ class Run:
         saga: SagaWrite | None = None,
     ) -> asyncio.Future[Written]:
         """Hand a unit to the journal; the future tells what became of it."""
-        done: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Written] = self._loop.create_future()
         unit = Unit(
             self.saga.id, self.saga.epoch, uuid7(), done, intents or [], outcomes or [], evidence or [], saga
         )
@@ -283,11 +278,9 @@ class Run:
         if not effect.settled and effect not in self._settlers and effect.parked is None:
             self._start(effect, None)
 
-    # Plumbing.
-
     def _start(self, effect: LiveEffect, first: asyncio.Future[Written] | None) -> None:
         settler = Settler(self, effect)
-        task = asyncio.get_running_loop().create_task(settler.settle(first), name=effect.identity)
+        task = self._loop.create_task(settler.settle(first), name=effect.identity)
         self._settlers[effect] = (settler, task)
         task.add_done_callback(lambda done: self._settled(effect, done))
 
