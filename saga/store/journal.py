@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import psycopg
-import structlog
 
 from saga.clock import boottime
+from saga.logs import log
 from saga.store.batch import (
     Batch,
     ClaimRequest,
@@ -38,8 +38,6 @@ RETRY_FIRST_S, RETRY_MOST_S = 0.05, 2.0
 _VALUE_CLASSES = ("22", "23")
 _FENCED = "22012"  # nothing but the fence divides
 _SYNC_REP_WARNING = "01000"
-
-log = structlog.get_logger("saga")
 
 
 class Journal:

@@ -69,7 +69,6 @@ def metadata(schema: str = "saga") -> MetaData:
 
 
 def _saga(made: MetaData) -> Table:
-    ended = _quoted([SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED])
     return Table(
         "saga",
         made,
@@ -103,6 +102,14 @@ def _saga(made: MetaData) -> Table:
         _when("updated_at", nullable=False, now=True),
         _when("finished_at"),
         UniqueConstraint("name", "key"),
+        *_saga_rules(),
+    )
+
+
+def _saga_rules() -> list[CheckConstraint | Index]:
+    """Which rows a saga may be, and what is found without reading the ended ones."""
+    ended = _quoted([SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED])
+    return [
         _one_of("status", SagaStatus),
         _one_of("direction", Direction),
         _one_of("park_cause", ParkCause, nullable=True),
@@ -118,7 +125,7 @@ def _saga(made: MetaData) -> Table:
         Index("ix_saga_owner", "owner", postgresql_where=text("status = 'running'")),
         Index("ix_saga_parked", "park_cause", postgresql_where=text("status = 'parked'")),
         Index("ix_saga_alarm", "id", postgresql_where=text("alarm IS NOT NULL")),
-    )
+    ]
 
 
 def _effect(made: MetaData) -> Table:

@@ -82,7 +82,8 @@ def start_sync(within: object, schema: str, new: NewSaga) -> Started | None:
         case Connection():
             return _in_sqlalchemy(within, schema, new)
         case psycopg.Connection():
-            return _in_psycopg(cast("psycopg.Connection[Any]", within), schema, new)
+            connection: psycopg.Connection[Any] = within
+            return _in_psycopg(connection, schema, new)
         case _:
             return None
 
@@ -101,7 +102,8 @@ async def start_async(within: object, schema: str, new: NewSaga) -> Started:
         case AsyncConnection():
             return await within.run_sync(_in_sqlalchemy, schema, new)
         case psycopg.AsyncConnection():
-            return await _in_async_psycopg(cast("psycopg.AsyncConnection[Any]", within), schema, new)
+            caller: psycopg.AsyncConnection[Any] = within
+            return await _in_async_psycopg(caller, schema, new)
         case _:
             started = start_sync(within, schema, new)
             if started is None:

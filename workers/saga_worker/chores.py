@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import psycopg
-import structlog
 
 from saga.core.evidence import Evidence, Probed, Replied
 from saga.core.evidence import Landed as ProbeLanded
 from saga.core.model import EffectStatus, Succeeded
+from saga.logs import log
 from saga.store import leases, sagas, wakeups
 from saga.store.connections import Connection, connect
 from saga.store.sagas import Recorded, SagaRow
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from saga_worker.worker import Worker
 
 T = TypeVar("T")
-log = structlog.get_logger("saga")
 
 ROUND_MIN_S, ROUND_MAX_S = 0.02, 0.5
 REAP_EVERY_S = 0.5

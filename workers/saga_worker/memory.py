@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import structlog
-
+from saga.logs import log
 from saga.store.batch import ClaimRequest, Row
 from saga.store.journal import Journal
 from saga.store.sagas import SagaRow
@@ -23,7 +22,6 @@ from saga_worker.runner import Run
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
 
-log = structlog.get_logger("saga")
 
 POLL_FAST_S, POLL_SLOW_S = 0.02, 0.5
 """How often a lane looks for work: fast after it found some, slower and slower when it did not."""

@@ -22,11 +22,10 @@ from saga.calls import Call, current_call
 from saga.core import evidence as seen
 from saga.core.model import NotExecuted, Outcome, Refused, Succeeded, Unknown
 from saga.core.verdict import UNSTORABLE
+from saga.logs import log
 from saga.service import Service
 from saga.steps import Compensation
 from saga_worker.effects import LiveEffect
-
-log = structlog.get_logger("saga")
 
 GRACE_S = 0.05
 """How long a cancelled body may take to return before it counts as open."""

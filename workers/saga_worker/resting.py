@@ -10,16 +10,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import structlog
-
 from saga.core.model import SagaStatus
+from saga.logs import log
 from saga.store.changes import SagaWrite
 from saga_worker import backward, records
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
 
-log = structlog.get_logger("saga")
 
 LINGER = timedelta(seconds=2)
 """A saga that waits longer than this leaves the worker's memory."""

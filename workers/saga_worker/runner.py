@@ -15,13 +15,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from saga.core.evidence import Replied
 from saga.core.facts import Want
 from saga.core.model import Direction, EndCause, ParkCause, SagaStatus
 from saga.definition import SagaDefinition
 from saga.ids import uuid7
+from saga.logs import log
 from saga.store.changes import (
     DeclaredDead,
     EvidenceWrite,
@@ -43,8 +42,6 @@ from saga_worker.settler import ClaimLost, Settler
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
-
-log = structlog.get_logger("saga")
 
 
 class Run:

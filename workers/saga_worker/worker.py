@@ -15,12 +15,11 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-import structlog
-
 from saga.core.durations import Duration, parse
 from saga.core.evidence import Evidence
 from saga.engine import Engine
 from saga.ids import uuid7
+from saga.logs import log
 from saga.store import leases
 from saga.store.batch import Lane
 from saga.store.changes import DeclaredDead
@@ -31,8 +30,6 @@ from saga_worker.effects import LiveEffect
 from saga_worker.memory import Memory
 from saga_worker.performer import Performer
 from saga_worker.runner import Run
-
-log = structlog.get_logger("saga")
 
 BEATS_PER_LEASE = 5
 BEAT_MOST_S = 0.5
