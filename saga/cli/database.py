@@ -1,0 +1,36 @@
+"""`saga db`: bring the schema to this release, and check what is there."""
+
+from __future__ import annotations
+
+import typer
+
+from saga import database
+from saga.cli.target import DatabaseOption, SchemaOption, name_database, say
+from saga.store import migrate
+from saga.store.schema import SCHEMA_REVISION
+
+db = typer.Typer(help="The schema in the database.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def add_to(app: typer.Typer) -> None:
+    """The commands of `db`."""
+    app.add_typer(db, name="db")
+
+
+@db.command()
+def upgrade(
+    url: DatabaseOption = None,
+    schema: SchemaOption = "saga",
+    sql: bool = typer.Option(False, "--sql", help="Print the SQL for a DBA, and change nothing."),
+) -> None:
+    """Bring the schema to this release; an embedded database is made if it is not there."""
+    if sql:
+        print(migrate.script(schema))
+        return
+    chosen = database.chosen(url)
+    name_database(chosen, schema)
+    before = migrate.upgrade(database.resolved(chosen, create=True), schema)
+    if before == SCHEMA_REVISION:
+        say(f'schema "{schema}" is at revision {SCHEMA_REVISION} already')
+    else:
+        say(f'schema "{schema}" is at revision {SCHEMA_REVISION} now (before: {before or "none"})')
