@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeGuard
 from uuid import UUID
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
@@ -81,9 +82,8 @@ def start_sync(within: object, schema: str, new: NewSaga) -> Started | None:
             return _in_sqlalchemy(within.connection(), schema, new)
         case Connection():
             return _in_sqlalchemy(within, schema, new)
-        case psycopg.Connection():
-            connection: psycopg.Connection[Any] = within
-            return _in_psycopg(connection, schema, new)
+        case _ if _is_psycopg(within):
+            return _in_psycopg(within, schema, new)
         case _:
             return None
 
@@ -101,9 +101,8 @@ async def start_async(within: object, schema: str, new: NewSaga) -> Started:
             return await connection.run_sync(_in_sqlalchemy, schema, new)
         case AsyncConnection():
             return await within.run_sync(_in_sqlalchemy, schema, new)
-        case psycopg.AsyncConnection():
-            caller: psycopg.AsyncConnection[Any] = within
-            return await _in_async_psycopg(caller, schema, new)
+        case _ if _is_async_psycopg(within):
+            return await _in_async_psycopg(within, schema, new)
         case _:
             started = start_sync(within, schema, new)
             if started is None:
@@ -117,6 +116,14 @@ async def start_async(within: object, schema: str, new: NewSaga) -> Started:
 def is_async(within: object) -> bool:
     """Whether `within` must be awaited."""
     return isinstance(within, AsyncSession | AsyncConnection | psycopg.AsyncConnection)
+
+
+def _is_psycopg(within: object) -> TypeGuard[psycopg.Connection[Any]]:
+    return isinstance(within, psycopg.Connection)
+
+
+def _is_async_psycopg(within: object) -> TypeGuard[psycopg.AsyncConnection[Any]]:
+    return isinstance(within, psycopg.AsyncConnection)
 
 
 def _in_sqlalchemy(connection: Connection, schema: str, new: NewSaga) -> Started:
@@ -138,8 +145,10 @@ def _in_psycopg(within: psycopg.Connection[Any], schema: str, new: NewSaga) -> S
     _refuse_autocommit(autocommit=_outside_transaction(within))
 
     def run(statement: Statement) -> tuple[Any, ...] | None:
-        cursor = within.execute(statement.on(schema).encode(), _used(statement, schema, new))
-        return cast("tuple[Any, ...] | None", cursor.fetchone())
+        # A cursor of our own: the caller's connection may give dicts, or take no named parameters.
+        with psycopg.Cursor(within, row_factory=tuple_row) as cursor:
+            cursor.execute(statement.on(schema).encode(), _used(statement, schema, new))
+            return cursor.fetchone()
 
     return _start(run, new)
 
@@ -148,9 +157,9 @@ async def _in_async_psycopg(within: psycopg.AsyncConnection[Any], schema: str, n
     _refuse_autocommit(autocommit=_outside_transaction(within))
 
     async def run(statement: Statement) -> tuple[Any, ...] | None:
-        cursor = await within.execute(statement.on(schema).encode(), _used(statement, schema, new))
-        row: tuple[Any, ...] | None = await cursor.fetchone()
-        return row
+        async with psycopg.AsyncCursor(within, row_factory=tuple_row) as cursor:
+            await cursor.execute(statement.on(schema).encode(), _used(statement, schema, new))
+            return await cursor.fetchone()
 
     row = await run(START)
     while row is None:
