@@ -20,6 +20,7 @@ class WorkerProcess:
         self._command = [sys.executable, "-m", "saga.demo.leash", *command]
         self._environment, self._log = processes.child_environment(environment), log
         self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
         self.start()
 
     @property
@@ -39,11 +40,12 @@ class WorkerProcess:
                 env=self._environment,
                 start_new_session=True,
             )
+        self._killed = False
 
     def died(self) -> int | None:
-        """Its exit code if it ended by itself, None while it runs."""
+        """Its exit code if it ended by itself, None while it runs, and between a kill and its next life."""
         assert self._process is not None
-        return self._process.poll()
+        return None if self._killed else self._process.poll()
 
     def last_words(self) -> str:
         """The end of what it said."""
@@ -52,6 +54,7 @@ class WorkerProcess:
     def kill(self) -> None:
         """SIGKILL to it and whatever it has started; returns when it is gone."""
         assert self._process is not None
+        self._killed = True
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._reap()
