@@ -1,55 +1,178 @@
-"""What operators ask of workers, as rows: probe requests, taken by exactly one worker, answered once."""
+"""What operators do to a saga: cancel, compensate, abandon, retry, resolve.
+
+Rules that hold here (S31, S37, S38): an act writes requests and evidence, and never an outcome; only a saga without an
+owner is ended from here; what could hide or double an effect is refused as unsafe.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
-from saga.core.model import Direction
+from saga.core.evidence import Evidence, RetryAsked, StatedLanded, StatedNever
+from saga.core.model import ENDS, Direction, EffectStatus, SagaStatus
+from saga.core.verdict import UNSTORABLE
+from saga.errors import NotFoundError, Unsafe
+from saga.store.acts import ABANDON, Act, Acted, Seen, again, apply, effects_of, lock, observe
 from saga.store.connections import Connection
-from saga.store.sql import Statement
-
-TAKE = Statement(
-    "take_requests",
-    "Locks open requests, and never waits. Zero rows: nobody asks.",
-    "WITH r AS MATERIALIZED (SELECT q.id, s.name, s.version FROM {s}.request q"
-    " JOIN {s}.saga s ON s.id = q.saga_id WHERE q.answered_at IS NULL AND q.answer IS NULL"
-    " AND q.expires_at > now()"
-    " AND (s.name, s.version) IN (SELECT * FROM unnest(%(names)s::text[], %(versions)s::int[]))"
-    " LIMIT 20 FOR UPDATE OF q SKIP LOCKED)"
-    " UPDATE {s}.request q SET answer = '{{\"taken\": true}}'::json FROM r WHERE q.id = r.id"
-    " RETURNING q.id, q.saga_id, q.step, q.direction, r.name, r.version",
-)
-ANSWER = Statement(
-    "answer_request",
-    "Locks one request. Zero rows: it is gone.",
-    "UPDATE {s}.request SET answered_at = now(), answer = %(answer)s::json WHERE id = %(id)s",
-)
+from saga.store.sagas import EffectRow
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeRequest:
-    """An operator asks what became of an effect."""
+class Said:
+    """An operator's statement about one effect. `result`: JSON text; None says that it never landed."""
 
-    id: UUID
-    saga_id: UUID
     step: str
     direction: Direction
-    name: str
-    version: int
+    result: str | None
 
 
-async def take_requests(
-    connection: Connection, schema: str, serves: tuple[list[str], list[int]]
-) -> list[ProbeRequest]:
-    """The open requests that these definitions can serve; nobody else gets them."""
-    values = {"names": serves[0], "versions": serves[1]}
-    rows = await (await connection.execute(TAKE.on(schema).encode(), values)).fetchall()
-    return [
-        ProbeRequest(i, saga, step, Direction(d), name, version) for i, saga, step, d, name, version in rows
-    ]
+Judge = Callable[[Seen, Sequence[EffectRow]], None]
+"""Looks at what is there under the lock, and raises `Unsafe` where the act must not be."""
 
 
-async def answer_request(connection: Connection, schema: str, request: UUID, answer: str) -> None:
-    """Answer it; `answer` is JSON text."""
-    await connection.execute(ANSWER.on(schema).encode(), {"id": request, "answer": answer})
+async def cancel(connection: Connection, schema: str, act: Act) -> Acted:
+    """Request that a forward saga turns backward when what is in flight is settled (S31).
+
+    Raises:
+        Unsafe: too late, it has ended or is being undone already.
+        Overtaken, NotFoundError: as every act.
+    """
+
+    def allow(seen: Seen) -> None:
+        if seen.status in ENDS:
+            raise Unsafe(f"too late: {seen.key} has ended, it is {seen.status}")
+        if seen.direction is Direction.BACKWARD:
+            raise Unsafe(f"too late: {seen.key} is being undone already")
+
+    return await _request_turn(connection, schema, act, "cancel", allow)
+
+
+async def compensate(connection: Connection, schema: str, act: Act) -> Acted:
+    """Request that a parked forward saga is undone: the same durable request as a cancel.
+
+    Raises:
+        Unsafe: it is not parked, or goes backward already.
+        Overtaken, NotFoundError: as every act.
+    """
+
+    def allow(seen: Seen) -> None:
+        if seen.status is not SagaStatus.PARKED:
+            raise Unsafe(f"{seen.key} is {seen.status} and not parked: use `saga cancel` on one that moves")
+        if seen.direction is Direction.BACKWARD:
+            raise Unsafe(f"{seen.key} is being undone already: see `saga why {seen.id}`")
+
+    return await _request_turn(connection, schema, act, "compensate", allow)
+
+
+async def _request_turn(
+    connection: Connection, schema: str, act: Act, word: str, allow: Callable[[Seen], None]
+) -> Acted:
+    async def go() -> Acted:
+        seen = await lock(connection, schema, act)
+        allow(seen)
+        return await apply(connection, schema, act, seen, word=word, cancel=True)
+
+    return await again(connection, go)
+
+
+async def abandon(connection: Connection, schema: str, act: Act) -> Acted:
+    """End a saga and claim nothing about what was done or undone (S38).
+
+    Raises:
+        Unsafe: it has ended, or a worker owns it at this moment.
+        Overtaken, NotFoundError: as every act.
+    """
+
+    async def go() -> Acted:
+        seen = await lock(connection, schema, act)
+        if seen.status in ENDS:
+            raise Unsafe(f"{seen.key} has ended, it is {seen.status}: there is nothing to abandon")
+        if seen.status is SagaStatus.RUNNING:
+            raise Unsafe(
+                f"{seen.key} is running, and only its worker may end it: `saga cancel` it, or stop the worker, "
+                "and abandon it when it rests"
+            )
+        return await apply(connection, schema, act, seen, word="abandon", statement=ABANDON)
+
+    return await again(connection, go)
+
+
+async def retry(connection: Connection, schema: str, act: Act, judge: Judge) -> Acted:
+    """Wake a saga that is parked or asleep, and give what is in doubt its budgets anew.
+
+    Raises:
+        Unsafe: it neither waits nor sleeps, or `judge` says so.
+        Overtaken, NotFoundError: as every act.
+    """
+
+    async def go() -> Acted:
+        seen = await lock(connection, schema, act)
+        if seen.status not in {SagaStatus.PARKED, SagaStatus.ASLEEP}:
+            raise Unsafe(f"{seen.key} is {seen.status}: only what is parked or asleep can be retried")
+        effects = await effects_of(connection, schema, seen.id)
+        judge(seen, effects)
+        anew = [effect for effect in effects if is_open(effect)]
+        for effect in anew:
+            await observe(connection, schema, effect, RetryAsked(act.who, act.because, seen.now))
+        detail = {"steps": [f"{e.step} {e.direction}" for e in anew]}
+        return await apply(connection, schema, act, seen, word="retry", detail=detail)
+
+    return await again(connection, go)
+
+
+async def resolve(connection: Connection, schema: str, act: Act, said: Said) -> Acted:
+    """Add an operator's statement to the evidence of one effect; the engine decides what follows (S37).
+
+    Raises:
+        Unsafe: the effect is not in doubt, or its call is under way.
+        Overtaken, NotFoundError: as every act.
+    """
+
+    async def go() -> Acted:
+        seen = await lock(connection, schema, act)
+        effects = await effects_of(connection, schema, seen.id)
+        effect = next((e for e in effects if (e.step, e.direction) == (said.step, said.direction)), None)
+        if effect is None:
+            raise NotFoundError(f"{seen.key} has no effect {said.step} ({said.direction})")
+        check_statement(seen, effect, landed=said.result is not None)
+        for evidence in _statement(seen, effect, act, said):
+            await observe(connection, schema, effect, evidence)
+        detail = {"step": said.step, "direction": said.direction, "attempt": effect.attempt,
+                  "says": "never" if said.result is None else "landed", "result": said.result}  # fmt: skip
+        return await apply(connection, schema, act, seen, word="resolve", detail=detail)
+
+    return await again(connection, go)
+
+
+def check_statement(seen: Seen, effect: EffectRow, *, landed: bool) -> None:
+    """Raise `Unsafe` unless a statement about this effect can mean anything."""
+    if landed and effect.proof == UNSTORABLE:
+        return
+    if effect.status not in {EffectStatus.SENT, EffectStatus.DOUBT}:
+        how = "is by statement" if effect.by_statement else "is proven"
+        raise Unsafe(f"{effect.step} is not in doubt: it is {effect.status}, and that {how}")
+    if (
+        effect.status is EffectStatus.SENT
+        and seen.status is SagaStatus.RUNNING
+        and seen.now < effect.deadline_at
+    ):
+        left = (effect.deadline_at - seen.now).total_seconds()
+        raise Unsafe(
+            f"the call of {effect.step} is under way, for {left:.0f} s at the most: wait for its outcome"
+        )
+
+
+def is_open(effect: EffectRow) -> bool:
+    """Whether an effect has a budget that can be given anew: in doubt, or an undo that is not done."""
+    undo_left = effect.direction is Direction.BACKWARD and effect.status is EffectStatus.IDLE
+    return undo_left or effect.status in {EffectStatus.SENT, EffectStatus.DOUBT}
+
+
+def _statement(seen: Seen, effect: EffectRow, act: Act, said: Said) -> list[Evidence]:
+    if said.result is not None:
+        return [StatedLanded(effect.attempt, act.who, act.because, said.result)]
+    never: list[Evidence] = [StatedNever(effect.attempt, act.who, act.because)]
+    if effect.direction is Direction.BACKWARD:  # an undo that never landed must be sent anew
+        never.append(RetryAsked(act.who, act.because, seen.now))
+    return never
