@@ -19,10 +19,12 @@ from pydantic import (
     ValidationError,
 )
 
-from saga.errors import Unstorable
+from saga.errors import TooLarge, Unstorable
 
 T = TypeVar("T")
 
+LIMIT = 1024 * 1024
+"""The most bytes of one value's JSON text: an input, a step's arguments, a result."""
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _NO_NUMBER = "a number is NaN or infinite, which JSON cannot hold: use None or a text"
 
@@ -55,6 +57,7 @@ class Typed(Generic[T]):
         Raises:
             ValueError: it is not of this type, or does not come back from its JSON; the message is pydantic's.
             Unstorable: Postgres cannot hold it (NaN, NUL, a lone surrogate).
+            TooLarge: its text is over 1 MiB.
         """
         try:
             self._adapter.validate_python(value, strict=True)
@@ -66,7 +69,7 @@ class Typed(Generic[T]):
             self._adapter.validate_json(text, by_alias=False, by_name=True)
         except ValidationError as error:
             raise ValueError(said(error)) from None
-        except Unstorable:
+        except (Unstorable, TooLarge):
             raise
         except ValueError as error:
             raise ValueError(self._why(value, error)) from None
@@ -120,10 +123,11 @@ def canonical(data: Any) -> str:
 
     Raises:
         Unstorable: NaN, an infinity, the character NUL, a lone surrogate.
+        TooLarge: over 1 MiB.
     """
     try:
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        text.encode()
+        size = len(text.encode())
     except UnicodeEncodeError:
         raise Unstorable(
             "a text holds half of a surrogate pair, which is no character: clean it first"
@@ -132,6 +136,10 @@ def canonical(data: Any) -> str:
         raise Unstorable(_NO_NUMBER) from None
     if _NUL.search(text):
         raise Unstorable("a text holds the character NUL, which Postgres cannot store: remove it first")
+    if size > LIMIT:
+        raise TooLarge(
+            f"{size:,} bytes of JSON are over the limit of 1 MiB: store it elsewhere, and give its address here"
+        )
     return text
 
 
