@@ -177,9 +177,12 @@ def _means(effect: EffectFacts, want: Want) -> Means:
     policy = effect.policy
     if policy.kind is Kind.REPEATABLE and (want is Want.WANTED or not policy.can_probe):
         return Means.FREELY
-    # S17: once a later attempt was refused, resending says nothing about the one in doubt.
+    # S17: once a later attempt was refused, resending says nothing about the one in doubt. And when the attempts
+    # are used up, each further send would only put off the quiet in which a probe can tell (S16).
     newest = outcomes(effect.evidence).get(effect.attempts)
-    resendable = effect.promises.dedups and not isinstance(newest, Refused)
+    used_up = effect.direction is Direction.FORWARD and effect.attempts >= policy.retry.attempts
+    pointless = isinstance(newest, Refused) or (used_up and policy.can_probe)
+    resendable = effect.promises.dedups and not pointless
     match (policy.can_probe, resendable):
         case (True, True):
             return Means.PROBE_AND_KEY
