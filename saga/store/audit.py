@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -92,14 +92,10 @@ async def append(
     row = await (await connection.execute(LAST.on(schema).encode())).fetchone()
     assert row is not None, "the statement always gives a row"
     now, number, digest = row
-    text = json.dumps(detail)
-    entry = Entry((number or 0) + 1, now, who, act, saga_id, because, text, digest or FIRST, "")
-    values = {
-        "number": entry.number, "at": now, "who": who, "act": act, "saga_id": saga_id, "because": because,
-        "detail": text, "previous": entry.previous, "digest": entry.expected_digest(),
-    }  # fmt: skip
-    await connection.execute(APPEND.on(schema).encode(), values)
-    return Entry(entry.number, now, who, act, saga_id, because, text, entry.previous, values["digest"])
+    entry = Entry((number or 0) + 1, now, who, act, saga_id, because, json.dumps(detail), digest or FIRST, "")
+    entry = replace(entry, digest=entry.expected_digest())
+    await connection.execute(APPEND.on(schema).encode(), asdict(entry))
+    return entry
 
 
 async def trail(connection: Connection, schema: str, saga_id: UUID | None = None) -> list[Entry]:
