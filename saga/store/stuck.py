@@ -7,8 +7,10 @@ nothing; who serves what is compared here and not in SQL, because a worker's def
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from saga.core.model import Direction, ParkCause
@@ -153,13 +155,13 @@ class Doubted:
 async def workers(connection: Connection, schema: str) -> list[WorkerLine]:
     """Every registered worker, oldest first; one that is silent for too long is there until it is reaped."""
     rows = await (await connection.execute(WORKERS.on(schema).encode())).fetchall()
-    return [WorkerLine(*(*row[:3], tuple(json.loads(row[3])), *row[4:])) for row in rows]
+    return [WorkerLine(*_with(row, {3: lambda text: tuple(json.loads(text))})) for row in rows]
 
 
 async def parked(connection: Connection, schema: str) -> list[Parked]:
     """What waits for a person."""
     rows = await (await connection.execute(PARKED.on(schema).encode())).fetchall()
-    return [Parked(*(ParkCause(row[0]), Direction(row[1]), *row[2:])) for row in rows]
+    return [Parked(*_with(row, {0: ParkCause, 1: Direction})) for row in rows]
 
 
 async def alarms(connection: Connection, schema: str) -> list[Alarm]:
@@ -184,4 +186,9 @@ async def orphans(connection: Connection, schema: str) -> list[Orphaned]:
 async def doubted(connection: Connection, schema: str) -> list[Doubted]:
     """What is in doubt and still moves by itself."""
     rows = await (await connection.execute(DOUBTED.on(schema).encode())).fetchall()
-    return [Doubted(*(*row[:3], Direction(row[3]), *row[4:])) for row in rows]
+    return [Doubted(*_with(row, {3: Direction})) for row in rows]
+
+
+def _with(row: tuple[Any, ...], decode: dict[int, Callable[[str], object]]) -> list[Any]:
+    """The row's cells, some of them decoded."""
+    return [decode[place](cell) if place in decode else cell for place, cell in enumerate(row)]
