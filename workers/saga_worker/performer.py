@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
@@ -26,11 +28,14 @@ from saga.logs import log
 from saga.service import Service
 from saga.steps import Compensation
 from saga_worker.effects import LiveEffect
+from saga_worker.records import clean
 
 GRACE_S = 0.05
 """How long a cancelled body may take to return before it counts as open."""
 SHOWN = 500
 """So much of an unstorable result is kept for people."""
+LONGEST_S = 30 * 86400.0
+"""The longest that a service may ask us to wait."""
 
 
 class Performer:
@@ -51,19 +56,23 @@ class Performer:
             )
         else:
             started = self._start(call, handlers.is_async, lambda: handlers.invoke(call, effect.arguments))
-        await asyncio.wait({started}, timeout=max(call.remaining(), 0.001))
-        if not started.done():
-            started.cancel()
-            await asyncio.wait({started}, timeout=GRACE_S)
-        if started.done():
-            return _outcome(effect, started)
+        try:
+            await asyncio.wait({started.end}, timeout=max(call.remaining(), 0.001))
+            if not started.end.done():
+                started.give_up()
+                await asyncio.wait({started.end}, timeout=GRACE_S)
+        except asyncio.CancelledError:  # the worker stops: what comes of it now is nobody's to tell
+            started.give_up()
+            raise
+        if started.end.done():
+            return _outcome(effect, started.end)
         self.bodies[effect.token] += 1
 
         def returned(body: asyncio.Future[Any]) -> None:
             self.bodies -= Counter([effect.token])  # and forget the name at zero
             late(_outcome(effect, body))
 
-        started.add_done_callback(returned)
+        started.end.add_done_callback(returned)
         return Unknown(
             f"no reply within {effect.policy.timeout.total_seconds():g} s; the call is still running"
         )
@@ -78,39 +87,57 @@ class Performer:
             ask = lambda: handlers.invoke_probe(call, effect.arguments)  # noqa: E731
         assert handlers.probe is not None, f"{effect.identity} has no probe"
         asked = self._start(call, handlers.probe.is_async, ask)
-        await asyncio.wait({asked}, timeout=max(call.remaining(), 0.001))
-        if not asked.done():
-            asked.cancel()
+        try:
+            await asyncio.wait({asked.end}, timeout=max(call.remaining(), 0.001))
+        finally:
+            asked.give_up()
+        if not asked.end.done():
             return seen.NoAnswer(f"no answer within {effect.policy.timeout.total_seconds():g} s")
-        return _answer(effect, asked)
+        return _answer(effect, asked.end)
 
     def shutdown(self) -> None:
         """Wait for no thread: what they do late is somebody else's evidence."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self, call: Call, is_async: bool, body: Callable[[], Any]) -> asyncio.Future[Any]:  # noqa: FBT001
+    def _start(self, call: Call, is_async: bool, body: Callable[[], Any]) -> _Started:  # noqa: FBT001
         context = contextvars.copy_context()
         context.run(current_call.set, call)
         context.run(
             structlog.contextvars.bind_contextvars, saga_id=call.saga, step=call.step, attempt=call.attempt
         )
-        loop = asyncio.get_running_loop()
         if is_async:
-            return loop.create_task(_awaited(body), context=context)
+            task = asyncio.get_running_loop().create_task(_awaited(body), context=context)
+            return _Started(task, task.cancel)
 
         def in_thread() -> Any:
             call.check()  # a thread that had to wait for its turn may be too late to send
             return context.run(body)
 
-        return loop.run_in_executor(self._threads, in_thread)
+        queued = self._threads.submit(in_thread)
+        # The queue's own future is cancelled, and never the one that wraps it: that one would look ended at once,
+        # although its thread goes on, and what the thread brings late would be lost.
+        return _Started(asyncio.wrap_future(queued), queued.cancel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A handler that was started. end: done when it has returned, whatever was given up before."""
+
+    end: asyncio.Future[Any]
+    give_up: Callable[[], object]
 
 
 async def _awaited(body: Callable[[], Any]) -> Any:
-    return await cast("Coroutine[Any, Any, Any]", body())
+    try:
+        return await cast("Coroutine[Any, Any, Any]", body())
+    except SystemExit as error:  # a step's own trouble: it must not end the worker's loop
+        raise RuntimeError(f"the step called sys.exit({error.code})") from error
 
 
 def _outcome(effect: LiveEffect, body: asyncio.Future[Any]) -> Outcome:
     """What an attempt that has come to its end proves about itself."""
+    if body.cancelled() and not effect.handlers.is_async:
+        return NotExecuted("no thread was free within the budget", rule="no thread")
     if body.cancelled():
         return Unknown(f"no reply within {effect.policy.timeout.total_seconds():g} s")
     error = body.exception()
@@ -121,33 +148,58 @@ def _outcome(effect: LiveEffect, body: asyncio.Future[Any]) -> Outcome:
         return Succeeded("null")
     try:
         return Succeeded(effect.step.encode_result(value))
-    except (ValueError, errors.StoreError) as refusal:
-        log.warning("result_unstorable", saga_step=effect.identity, reason=str(refusal))
-        shown = repr(value).encode("ascii", "backslashreplace").decode()[:SHOWN].replace("\\", "/")
-        return Succeeded(f'{{"unstorable":{_quoted(str(refusal))},"value":{_quoted(shown)}}}', UNSTORABLE)
+    except Exception as refusal:  # noqa: BLE001 - whatever the value's type raises, the verdict is never lost
+        reason = _said(refusal)
+        log.warning("result_unstorable", saga_step=effect.identity, reason=reason)
+        shown = _shown(value).encode("ascii", "backslashreplace").decode()[:SHOWN].replace("\\", "/")
+        return Succeeded(f'{{"unstorable":{_quoted(reason)},"value":{_quoted(shown)}}}', UNSTORABLE)
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text.replace("\x00", ""))
 
 
+def _said(error: BaseException) -> str:
+    """What an exception says, in what can be stored; it may be anybody's, and raise when it is asked."""
+    try:
+        return clean(str(error))[:SHOWN]
+    except Exception:  # noqa: BLE001 - somebody's __str__
+        return type(error).__name__
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - somebody's __repr__
+        return f"a {type(value).__name__} that cannot be shown"
+
+
+def _seconds(after: float | None) -> float | None:
+    """A `retry_after` that arithmetic survives: a service may say anything."""
+    return min(max(after, 0.0), LONGEST_S) if after is not None and math.isfinite(after) else None
+
+
+def _classified(error: BaseException, service: Service) -> BaseException | None:
+    if service.classify is None or isinstance(error, errors.Refused | errors.NotExecuted | errors.Unknown):
+        return error
+    try:
+        return service.classify(error)
+    except Exception:  # noqa: BLE001 - somebody's code, and all of it is unknown
+        log.exception("classify_failed", service=service.name)
+        return None  # a classifier that fails has proven nothing
+
+
 def proven(error: BaseException, service: Service) -> Outcome:
     """What an exception proves: the step's own word, then the service's classifier, else nothing."""
-    told: BaseException | None = error
-    if (
-        not isinstance(error, errors.Refused | errors.NotExecuted | errors.Unknown)
-        and service.classify is not None
-    ):
-        told = service.classify(error)
-    match told:
+    match _classified(error, service):
         case errors.Refused(code=code, message=message, rule=rule):
-            return Refused(code, message, rule or "raised by the step")
+            return Refused(str(code), str(message), clean(rule or "raised by the step"))
         case errors.NotExecuted(reason=reason, retry_after=after, rule=rule):
-            return NotExecuted(reason, rule or "raised by the step", after)
+            return NotExecuted(str(reason), clean(rule or "raised by the step"), _seconds(after))
         case errors.Unknown(reason=reason):
             return Unknown(reason)
         case _:
-            return Unknown(f"{type(error).__name__}: {error}"[:SHOWN].replace("\x00", ""))
+            return Unknown(f"{type(error).__name__}: {_said(error)}")
 
 
 def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
@@ -158,7 +210,7 @@ def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
         log.warning("probe_raised_refused", saga_step=effect.identity, hint="return it")
         return seen.NoAnswer("the probe raised Refused: return it")
     if error is not None:
-        return seen.NoAnswer(f"{type(error).__name__}: {error}"[:SHOWN].replace("\x00", ""))
+        return seen.NoAnswer(f"{type(error).__name__}: {_said(error)}")
     answer: answers.Answer[Any] = asked.result()
     match answer:
         case answers.Landed(result=result):
@@ -168,11 +220,11 @@ def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
         case answers.NotFound():
             return seen.NotFound()
         case answers.Pending(retry_after=after):
-            return seen.Pending(after)
+            return seen.Pending(_seconds(after))
         case answers.Fenced():
             return seen.Fenced()
         case _:  # pyright: ignore[reportUnnecessaryComparison] - a probe without types may return anything
-            return seen.NoAnswer(f"the probe returned {answer!r}, which is no answer"[:SHOWN])
+            return seen.NoAnswer(f"the probe returned {clean(_shown(answer))[:SHOWN]}, which is no answer")
 
 
 def _landed(effect: LiveEffect, result: object) -> seen.ProbeAnswer:
@@ -180,5 +232,5 @@ def _landed(effect: LiveEffect, result: object) -> seen.ProbeAnswer:
         return seen.Landed("null")
     try:
         return seen.Landed(effect.step.encode_result(result))
-    except (ValueError, errors.StoreError) as refusal:
-        return seen.NoAnswer(f"it landed, with a result that cannot be stored: {refusal}")
+    except Exception as refusal:  # noqa: BLE001 - whatever the value's type raises
+        return seen.NoAnswer(f"it landed, with a result that cannot be stored: {_said(refusal)}")
