@@ -21,6 +21,7 @@ class Call:
     key: the idempotency key, the same over all attempts of the effect. effect_key: in a compensation the key
     of the effect that it undoes, else None. attempt: its number, from 1. saga: the saga's id. step: the
     effect's identity, such as "charge#1". deadline_boot: end of the budget, in `saga.clock.boottime` seconds.
+    wanted: False when the saga does not want the effect any more, so that a probe may fence its key (S15).
     """
 
     key: str
@@ -29,6 +30,7 @@ class Call:
     saga: str
     step: str
     deadline_boot: float
+    wanted: bool = True
 
     def remaining(self) -> float:
         """Seconds that are left of this attempt's budget; never less than zero."""
@@ -53,9 +55,10 @@ class Call:
         saga: str = "saga",
         step: str = "step#1",
         timeout: Duration = "1m",
+        wanted: bool = True,
     ) -> Call:
         """A call for a test of a plain function: `await charge.body(Call.fake(key="k"), …)`."""
-        return cls(key, effect_key, attempt, saga, step, boottime() + parse(timeout).total_seconds())
+        return cls(key, effect_key, attempt, saga, step, boottime() + parse(timeout).total_seconds(), wanted)
 
 
 current_call: ContextVar[Call | None] = ContextVar("saga_current_call", default=None)

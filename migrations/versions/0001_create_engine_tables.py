@@ -23,6 +23,7 @@ def upgrade() -> None:
     _request(schema)
     _saga(schema)
     _setting(schema)
+    _watch(schema)
     _worker(schema)
     _guard(schema)
     _secret(schema)
@@ -99,6 +100,7 @@ def _effect(schema: str) -> None:
         schema=schema,
         postgresql_where=sa.text("status IN ('sent', 'doubt')"),
     )
+    op.create_index(op.f("ix_effect_key"), "effect", ["key"], unique=False, schema=schema)
 
 
 def _evidence(schema: str) -> None:
@@ -115,7 +117,7 @@ def _evidence(schema: str) -> None:
         sa.Column("body", postgresql.JSON(astext_type=sa.Text()), nullable=False),
         sa.CheckConstraint("direction IN ('forward', 'backward')", name=op.f("ck_evidence_direction_known")),
         sa.CheckConstraint(
-            "kind IN ('intent', 'reply', 'late_reply', 'lost', 'probe', 'statement', 'retry')",
+            "kind IN ('intent', 'reply', 'late_reply', 'webhook', 'lost', 'probe', 'statement', 'retry')",
             name=op.f("ck_evidence_kind_known"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
@@ -174,6 +176,7 @@ def _saga(schema: str) -> None:
         sa.Column("error", postgresql.JSON(astext_type=sa.Text()), nullable=True),
         sa.Column("degraded", postgresql.JSON(astext_type=sa.Text()), nullable=True),
         sa.Column("plan", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.Column("amendment", postgresql.JSON(astext_type=sa.Text()), nullable=True),
         sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("park_cause", sa.Text(), nullable=True),
@@ -200,7 +203,7 @@ def _saga(schema: str) -> None:
         ),
         sa.CheckConstraint("direction IN ('forward', 'backward')", name=op.f("ck_saga_direction_known")),
         sa.CheckConstraint(
-            "park_cause IS NULL OR park_cause IN ('in_doubt', 'compensation_refused', 'compensation_stuck', 'code_changed', 'code_failed', 'not_awaited', 'unstorable')",
+            "park_cause IS NULL OR park_cause IN ('in_doubt', 'compensation_refused', 'compensation_stuck', 'code_changed', 'code_failed', 'not_awaited', 'unstorable', 'mismatch', 'surplus', 'landed_late', 'after_pivot')",
             name=op.f("ck_saga_park_cause_known"),
         ),
         sa.CheckConstraint(
@@ -268,6 +271,23 @@ def _setting(schema: str) -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_setting")),
         schema=schema,
     )
+
+
+def _watch(schema: str) -> None:
+    op.create_table(
+        "watch",
+        sa.Column("saga_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("asked", sa.Integer(), server_default="0", nullable=False),
+        sa.CheckConstraint("direction IN ('forward', 'backward')", name=op.f("ck_watch_direction_known")),
+        sa.PrimaryKeyConstraint("saga_id", "step", "direction", name=op.f("pk_watch")),
+        schema=schema,
+    )
+    op.create_index(op.f("ix_watch_next_at"), "watch", ["next_at"], unique=False, schema=schema)
 
 
 def _worker(schema: str) -> None:

@@ -22,7 +22,7 @@ from saga.core.facts import (
     Want,
     facts_of,
 )
-from saga.core.model import Direction, NotExecuted, Unknown
+from saga.core.model import Direction, NotExecuted, ParkCause, Unknown
 from saga.core.promises import InDoubt, Kind
 from saga.core.retry import backoff
 from saga.core.verdict import Verdict, outcomes
@@ -55,6 +55,8 @@ def rule(facts: Facts) -> Action:
             return Action.AWAIT  # S31: a call in flight is never aborted
         case (Stage.LANDED | Stage.REFUSED, _, _, _, _, _):
             return Action.SETTLE  # S4
+        case (Stage.MISMATCH, _, _, _, _, _):
+            return Action.PARK  # S19: something ran under this key; never a refusal
         case (Stage.FRESH, Want.WANTED, _, _, _, _):
             return Action.SEND  # S5
         case (Stage.FRESH, Want.UNWANTED, _, _, _, _):
@@ -137,6 +139,7 @@ class Park:
     """Nothing more can be done without a person (S22)."""
 
     reason: str
+    cause: ParkCause = ParkCause.IN_DOUBT
 
 
 Command = Send | Probe | Wait | AwaitReply | Settle | Accept | Park
@@ -153,7 +156,7 @@ def decide(effect: EffectFacts, want: Want, now: datetime, jitter: float) -> Com
         case Action.ACCEPT:
             return Accept(_reason(effect))
         case Action.PARK:
-            return Park(_why_park(effect, facts))
+            return _park(effect, facts)
         case Action.SEND:
             return _send(effect, now, jitter)
         case Action.PROBE:
@@ -168,7 +171,7 @@ def _send(effect: EffectFacts, now: datetime, jitter: float) -> Command:
         return Send(done + 1)
     due = effect.ended + effect.policy.retry.delay(done, jitter)
     newest = outcomes(effect.evidence).get(done)
-    if isinstance(newest, NotExecuted) and newest.retry_after is not None:
+    if isinstance(newest, NotExecuted | Unknown) and newest.retry_after is not None:  # S18: wait as told
         due = max(due, effect.ended + timedelta(seconds=newest.retry_after))
     if not effect.promises.dedups and effect.policy.kind is Kind.EFFECT and effect.quiet_from is not None:
         due = max(due, effect.quiet_from)  # S33: nothing dedups, so the old call must be over
@@ -203,15 +206,18 @@ def _reason(effect: EffectFacts) -> str:
     return outcome.reason if isinstance(outcome, Unknown | NotExecuted) else ""
 
 
-def _why_park(effect: EffectFacts, facts: Facts) -> str:
-    if facts.stage is Stage.CLEAR:
-        return f"never executed, and no send is left: {_reason(effect)}"
-    match (facts.means, facts.budget, facts.want):
-        case (Means.NOTHING, _, _):
-            return f"nothing can settle it: no probe, and the service remembers nothing ({_reason(effect)})"
-        case (_, Budget.SPENT, _):
-            return f"{effect.probes} of {effect.policy.probes} probes used, budget spent ({_reason(effect)})"
-        case (_, _, Want.UNWANTED):
-            return f"not wanted any more, and it cannot be asked about ({_reason(effect)})"
+def _park(effect: EffectFacts, facts: Facts) -> Park:
+    said = _reason(effect)
+    match (facts.stage, facts.means, facts.budget, facts.want):
+        case (Stage.CLEAR, _, _, _):
+            return Park(f"never executed, and no send is left: {said}", ParkCause.COMPENSATION_STUCK)
+        case (Stage.MISMATCH, _, _, _):
+            return Park(f"the service knows the key with another request ({said})", ParkCause.MISMATCH)
+        case (_, Means.NOTHING, _, _):
+            return Park(f"nothing can settle it: no probe, and no resend may ({said})")
+        case (_, _, Budget.SPENT, _):
+            return Park(f"{effect.probes} of {effect.policy.probes} probes used, budget spent ({said})")
+        case (_, _, _, Want.UNWANTED):
+            return Park(f"not wanted any more, and it cannot be asked about ({said})")
         case _:
-            return f"the key is too old for another send ({_reason(effect)})"
+            return Park(f"the key is too old for another send ({said})")

@@ -20,6 +20,7 @@ class EvidenceKind(StrEnum):
     INTENT = "intent"
     REPLY = "reply"
     LATE_REPLY = "late_reply"
+    WEBHOOK = "webhook"
     LOST = "lost"
     PROBE = "probe"
     STATEMENT = "statement"
@@ -35,9 +36,14 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """The service has the effect. `result` is its JSON text."""
+    """The service has the effect. `result` is its JSON text; `also`: further ones under the key (S23)."""
 
     result: str
+    also: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A stored list becomes a tuple."""
+        object.__setattr__(self, "also", tuple(self.also))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +199,7 @@ def decode(kind: str, attempt: int, body: dict[str, Any]) -> Evidence:
     match EvidenceKind(kind):
         case EvidenceKind.INTENT:
             return Intended(attempt, _time(rest["at"]), _time(rest["deadline"]))
-        case EvidenceKind.REPLY | EvidenceKind.LATE_REPLY:
+        case EvidenceKind.REPLY | EvidenceKind.LATE_REPLY | EvidenceKind.WEBHOOK:
             outcome = _OUTCOMES[rest.pop("outcome")](**rest)
             return Replied(attempt, outcome, EvidenceKind(kind))
         case EvidenceKind.LOST:

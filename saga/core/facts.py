@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from saga.core.evidence import Evidence, NotFound, Pending, ProbeAnswer, Probed, RetryAsked, SaidRefused
-from saga.core.model import Direction, NotExecuted, Refused, Succeeded, Unknown
+from saga.core.model import Direction, Hint, NotExecuted, Refused, Succeeded, Unknown
 from saga.core.promises import InDoubt, Kind, Policy, Promises
 from saga.core.verdict import STATEMENT, Verdict, outcomes, verdict
 
@@ -25,6 +25,7 @@ class Stage(StrEnum):
     REFUSED = "refused"
     CLEAR = "clear"
     DOUBT = "doubt"
+    MISMATCH = "mismatch"
 
 
 class Want(StrEnum):
@@ -166,11 +167,16 @@ def _stage(effect: EffectFacts) -> Stage:
         case Refused():
             return Stage.REFUSED
         case Unknown():
-            return Stage.DOUBT
+            return Stage.MISMATCH if _hinted(effect, Hint.MISMATCH) else Stage.DOUBT
         case NotExecuted(rule=rule) if rule == STATEMENT and effect.direction is Direction.FORWARD:
             return Stage.REFUSED  # S37: "never" was stated; what follows is the end of it, not a resend
         case NotExecuted():
             return Stage.CLEAR if effect.attempts else Stage.FRESH
+
+
+def _hinted(effect: EffectFacts, hint: Hint) -> bool:
+    found = outcomes(effect.evidence).values()
+    return any(isinstance(outcome, Unknown) and outcome.hint is hint for outcome in found)
 
 
 def _means(effect: EffectFacts, want: Want) -> Means:
@@ -181,7 +187,8 @@ def _means(effect: EffectFacts, want: Want) -> Means:
     # are used up, each further send would only put off the quiet in which a probe can tell (S16).
     newest = outcomes(effect.evidence).get(effect.attempts)
     used_up = effect.direction is Direction.FORWARD and effect.attempts >= policy.retry.attempts
-    pointless = isinstance(newest, Refused) or (used_up and policy.can_probe)
+    replayed = effect.promises.replays_5xx and _hinted(effect, Hint.SERVER_ERROR)  # S20
+    pointless = isinstance(newest, Refused) or replayed or (used_up and policy.can_probe)
     resendable = effect.promises.dedups and not pointless
     match (policy.can_probe, resendable):
         case (True, True):

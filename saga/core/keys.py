@@ -13,6 +13,8 @@ import hmac
 from saga.core.model import Direction
 
 KEY_VERSION = "1"
+KEY_CHARACTERS = 36
+"""The length of a key; the shortest limit of a provider that we know is 45 (Square)."""
 
 
 def effect_key(

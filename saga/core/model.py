@@ -82,6 +82,14 @@ class ParkCause(StrEnum):
     """The function returned with a step called and never awaited."""
     UNSTORABLE = "unstorable"
     """An effect landed with a result that cannot be stored; its verdict is kept."""
+    MISMATCH = "mismatch"
+    """The service knows the key with another request: something ran under it (S19)."""
+    SURPLUS = "surplus"
+    """The service has more than one effect under the key (S23)."""
+    LANDED_LATE = "landed_late"
+    """An effect landed after it was settled as not executed, and the step does not say what then (S16)."""
+    AFTER_PIVOT = "after_pivot"
+    """A failure left the function after its pivot: there is no way back (S30)."""
 
 
 class EndCause(StrEnum):
@@ -131,13 +139,27 @@ class Succeeded:
     rule: str = "reply"
 
 
+class Kept(StrEnum):
+    """Whether the service keeps a reply under the key, so that it speaks for every attempt (S4, S17)."""
+
+    BY_PROMISE = "by_promise"
+    """As `remembers` says."""
+    YES = "yes"
+    NO = "no"
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A final no, with the rule that proves it (S2)."""
+    """A final no, with the rule that proves it (S2), and whether the service keeps it under the key."""
 
     code: str
     message: str
     rule: str
+    kept: Kept = Kept.BY_PROMISE
+
+    def __post_init__(self) -> None:
+        """A stored word becomes its member."""
+        object.__setattr__(self, "kept", Kept(self.kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +171,29 @@ class NotExecuted:
     retry_after: float | None = None
 
 
+class Hint(StrEnum):
+    """What a reply that proves nothing told besides."""
+
+    NONE = "none"
+    IN_PROGRESS = "in_progress"
+    """Another request under the key is being worked on (S18): wait as told."""
+    MISMATCH = "mismatch"
+    """The key is known with another request (S19): something with that key already ran."""
+    SERVER_ERROR = "server_error"
+    """An error of the service, which some store under the key and replay (S20)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Everything that is not proven (S2)."""
+    """Everything that is not proven (S2). `retry_after` is in seconds."""
 
     reason: str
+    hint: Hint = Hint.NONE
+    retry_after: float | None = None
+
+    def __post_init__(self) -> None:
+        """A stored word becomes its member."""
+        object.__setattr__(self, "hint", Hint(self.hint))
 
 
 Outcome = Succeeded | Refused | NotExecuted | Unknown

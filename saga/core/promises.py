@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from saga.core.keys import KEY_CHARACTERS
 from saga.core.retry import Retry
 
 ZERO = timedelta(0)
@@ -27,14 +28,18 @@ class Remembers(StrEnum):
 class Promises:
     """What the service behind an effect promises (source: its documentation).
 
-    remembers: what is kept under a key. key_lifetime: for how long. lateness: the longest that a request
-    may still land after its deadline. staleness: how far its status answers may lag behind.
+    remembers: what is kept under a key. key_lifetime: for how long. key_length: the longest key, in
+    characters. lateness: the longest that a request may still land after its deadline. staleness: how far its
+    status answers may lag behind. replays_5xx: whether an error of the service is kept under the key and
+    replayed, so that a resend can never resolve it (S20).
     """
 
     remembers: Remembers = Remembers.NOTHING
     key_lifetime: timedelta | None = None
     lateness: timedelta = timedelta(minutes=2)
     staleness: timedelta = timedelta(seconds=5)
+    key_length: int | None = None
+    replays_5xx: bool = False
 
     @property
     def dedups(self) -> bool:
@@ -62,6 +67,10 @@ class Promises:
             found.append('key_lifetime without remembers: say remembers="successes" or "all"')
         if self.key_lifetime is not None and self.key_lifetime <= ZERO:
             found.append("key_lifetime must be more than zero")
+        if self.key_length is not None and self.key_length < KEY_CHARACTERS:
+            found.append(
+                f"key_length {self.key_length} is too short: our keys have {KEY_CHARACTERS} characters"
+            )
         return found
 
 

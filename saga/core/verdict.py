@@ -26,7 +26,7 @@ from saga.core.evidence import (
     StatedLanded,
     StatedNever,
 )
-from saga.core.model import NotExecuted, Outcome, Refused, Succeeded, Unknown
+from saga.core.model import Kept, NotExecuted, Outcome, Refused, Succeeded, Unknown
 from saga.core.promises import Kind, Policy, Promises, Remembers
 
 STATEMENT = "statement"
@@ -46,11 +46,15 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome that the evidence proves, what it rests on, and whether evidence contradicts it."""
+    """The outcome that the evidence proves, what it rests on, and whether evidence contradicts it.
+
+    surplus: further effects under the same key, which nobody wanted (S23).
+    """
 
     outcome: Outcome
     basis: Basis = Basis.PROOF
     contradiction: str | None = None
+    surplus: tuple[str, ...] = ()
 
 
 def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> Verdict:
@@ -70,7 +74,19 @@ def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) ->
         case (NotExecuted() | Refused(), StatedLanded(by=by)):
             return Verdict(proof, contradiction=f"it did not land, although {by} stated that it did")
         case _:
-            return Verdict(proof)
+            return Verdict(proof, surplus=_surplus(evidence))
+
+
+def _surplus(evidence: Iterable[Evidence]) -> tuple[str, ...]:
+    """What the newest answer that found more than one found besides the one that is kept."""
+    found: tuple[str, ...] = ()
+    for item in evidence:
+        match item:
+            case Probed(answer=Landed(also=also)) if also:
+                found = also
+            case _:
+                pass
+    return found
 
 
 def _proof(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> Outcome:
@@ -136,13 +152,14 @@ def _landed(evidence: Iterable[Evidence]) -> Succeeded | None:
 
 def _stored_refusal(evidence: Iterable[Evidence], promises: Promises) -> Refused | None:
     """A refusal that the service keeps under the key, and that so speaks for every attempt (S4, S13)."""
-    if promises.remembers is not Remembers.ALL:
-        return None
+    stores_all = promises.remembers is Remembers.ALL
     for item in evidence:
         match item:
-            case Replied(outcome=Refused() as outcome):
+            case Replied(outcome=Refused(kept=Kept.YES) as outcome) if promises.dedups:
                 return outcome
-            case Probed(answer=SaidRefused(code, message)):
+            case Replied(outcome=Refused(kept=Kept.BY_PROMISE) as outcome) if stores_all:
+                return outcome
+            case Probed(answer=SaidRefused(code, message)) if stores_all:
                 return Refused(code, message, rule="probe")
             case _:
                 pass

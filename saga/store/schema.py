@@ -63,7 +63,7 @@ def _quoted(values: Iterable[StrEnum]) -> str:
 def metadata(schema: str = "saga") -> MetaData:
     """All tables of one engine, in `schema`."""
     made = MetaData(schema=schema, naming_convention=NAMES)
-    for build in (_saga, _effect, _evidence, _worker, _request, _audit, _setting):
+    for build in (_saga, _effect, _evidence, _watch, _worker, _request, _audit, _setting):
         build(made)
     return made
 
@@ -90,6 +90,7 @@ def _saga(made: MetaData) -> Table:
         Column("error", JSON),
         Column("degraded", JSON),
         Column("plan", JSON),
+        Column("amendment", JSON),
         _when("deadline_at"),
         Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
         Column("park_cause", Text),
@@ -164,6 +165,7 @@ def _effect(made: MetaData) -> Table:
         CheckConstraint("attempt >= 1", name="attempt_counts_from_one"),
         CheckConstraint(f"(status IN {settled}) = (completion IS NOT NULL)", name="completion_when_settled"),
         CheckConstraint("status <> 'succeeded' OR proof IS NOT NULL", name="success_has_proof"),
+        Index(None, "key"),
         Index("ix_effect_in_doubt", "service", postgresql_where=text("status IN ('sent', 'doubt')")),
         postgresql_with={"fillfactor": "80"},
     )
@@ -185,6 +187,23 @@ def _evidence(made: MetaData) -> Table:
         _one_of("kind", EvidenceKind),
         _one_of("direction", Direction),
         Index(None, "saga_id", "at"),
+    )
+
+
+def _watch(made: MetaData) -> Table:
+    """Late watches (S16): effects that were settled as not executed by silence, and may still land."""
+    return Table(
+        "watch",
+        made,
+        Column("saga_id", Uuid, primary_key=True),
+        Column("step", Text, primary_key=True),
+        Column("direction", Text, primary_key=True),
+        _when("opened_at", nullable=False, now=True),
+        _when("next_at", nullable=False),
+        _when("until", nullable=False),
+        Column("asked", Integer, nullable=False, server_default="0"),
+        _one_of("direction", Direction),
+        Index(None, "next_at"),
     )
 
 

@@ -14,9 +14,8 @@ from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
 from saga.core.unwind import Finished, Plan, unwind
 from saga.store.changes import SagaWrite
 from saga_worker import records
-from saga_worker.effects import LiveEffect
+from saga_worker.effects import LiveEffect, Parking
 from saga_worker.forward import typed_result
-from saga_worker.records import Parking
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run

@@ -17,6 +17,7 @@ import psycopg
 from saga.core.evidence import Evidence, Probed, Replied
 from saga.core.evidence import Landed as ProbeLanded
 from saga.core.model import EffectStatus, Succeeded
+from saga.core.promises import Kind
 from saga.logs import log
 from saga.store import leases, sagas, wakeups
 from saga.store.connections import Connection, connect
@@ -75,7 +76,10 @@ class Chores:
         async def go(connection: Connection) -> None:
             status = await sagas.settled_as(connection, schema, saga_id, effect.identity, effect.direction)
             alarm = None
-            if status in {EffectStatus.REFUSED, EffectStatus.NOT_EXECUTED} and _says_landed(seen):
+            denied = status in {EffectStatus.REFUSED, EffectStatus.NOT_EXECUTED}
+            if (
+                denied and _says_landed(seen) and effect.policy.kind is not Kind.READS
+            ):  # a read changed nothing
                 alarm = f"{effect.identity} landed late, after it was settled as {status}"
             await sagas.witness(
                 connection, schema, worker=worker, saga_id=saga_id, evidence=[write], alarm=alarm

@@ -23,6 +23,7 @@ from saga.core.model import (
     EffectStatus,
     NotExecuted,
     Outcome,
+    ParkCause,
     Refused,
     Succeeded,
 )  # fmt: skip
@@ -35,6 +36,15 @@ from saga.store.sagas import EffectRow
 from saga_worker.clocks import Clocks
 
 Handlers = Step[..., Any] | Compensation[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """Why the saga must wait for a person."""
+
+    cause: ParkCause
+    reason: str
+    detail: dict[str, Any] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +82,7 @@ class LiveEffect:
     completion: int | None = None
     outcome: Outcome | None = None
     by_statement: bool = False
-    parked: str | None = None
+    parked: Parking | None = None
     unwanted: bool = False
     waiting_until: datetime | None = None
     unwritten: bool = False
@@ -127,6 +137,10 @@ class LiveEffect:
     def facts_outcome(self) -> Outcome:
         """What the evidence proves at this moment."""
         return verdict(self.evidence, self.step.service.promises, self.policy).outcome
+
+    def named(self) -> dict[str, str]:
+        """Which effect it is, for the detail of a parking."""
+        return {"step": self.identity, "direction": self.direction.value, "service": self.step.service.name}
 
     def observe(self, *seen: Evidence) -> None:
         """Something was seen: it counts from now on, and is to be written."""

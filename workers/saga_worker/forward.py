@@ -17,9 +17,9 @@ from saga.core.model import Direction, EffectStatus, EndCause, ParkCause, SagaSt
 from saga.errors import Refused, StepFailed
 from saga.store.changes import SagaWrite
 from saga_worker import records
-from saga_worker.effects import LiveEffect
+from saga_worker.effects import LiveEffect, Parking
 from saga_worker.flow import Begun, Broke, Failed, Returned, SagaFlow
-from saga_worker.records import CodeChanged, Parking
+from saga_worker.records import CodeChanged
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
@@ -79,12 +79,12 @@ class Forward:
             return None
         if end.forgotten:
             forgotten = f"step not awaited: {', '.join(end.forgotten)}"
-            return Parking(ParkCause.NOT_AWAITED, forgotten).write(Direction.FORWARD, seen, None)
+            return records.parked(Parking(ParkCause.NOT_AWAITED, forgotten), Direction.FORWARD, seen, None)
         try:
             output = self._run.definition.encode_output(end.value)
         except Exception as error:  # noqa: BLE001 - whatever the value's type raises is the saga's bug
             reason = f"what the function returned cannot be stored: {error}"
-            return Parking(ParkCause.CODE_FAILED, reason).write(Direction.FORWARD, seen, None)
+            return records.parked(Parking(ParkCause.CODE_FAILED, reason), Direction.FORWARD, seen, None)
         records.check_end(None, self._run.effects)
         return SagaWrite(SagaStatus.COMPLETED, Direction.FORWARD, seen=seen, output=output)
 

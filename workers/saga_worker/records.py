@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +19,7 @@ from saga.errors import Refused as RefusedError
 from saga.errors import StepFailed
 from saga.store.changes import NotStorable, SagaWrite
 from saga.store.sagas import SagaRow
-from saga_worker.effects import LiveEffect
+from saga_worker.effects import LiveEffect, Parking
 
 TEXT_LIMIT = 4000
 
@@ -33,37 +32,17 @@ class CodeChanged(Exception):
         self.detail = {"recorded": recorded, "called": called}
 
 
-@dataclass(frozen=True, slots=True)
-class Parking:
-    """Why the saga must wait for a person."""
-
-    cause: ParkCause
-    reason: str
-    detail: dict[str, Any] | None = None
-
-    def write(self, direction: Direction, seen: int | None, alarm: str | None) -> SagaWrite:
-        """The saga's row, parked."""
-        return SagaWrite(
-            SagaStatus.PARKED,
-            direction,
-            seen=seen,
-            park_cause=self.cause,
-            park_reason=clean(self.reason),
-            park_detail=None if self.detail is None else json.dumps(self.detail),
-            alarm=alarm,
-        )
-
-
-def of_effect(effect: LiveEffect) -> Parking:
-    """The parking of a saga whose effect the rules have given up."""
-    clear = isinstance(effect.facts_outcome(), NotExecuted)
-    cause = ParkCause.COMPENSATION_STUCK if clear else ParkCause.IN_DOUBT
-    detail = {
-        "step": effect.identity,
-        "direction": effect.direction.value,
-        "service": effect.step.service.name,
-    }
-    return Parking(cause, f"{effect.identity}: {effect.parked}", detail)
+def parked(parking: Parking, direction: Direction, seen: int | None, alarm: str | None) -> SagaWrite:
+    """The saga's row, parked."""
+    return SagaWrite(
+        SagaStatus.PARKED,
+        direction,
+        seen=seen,
+        park_cause=parking.cause,
+        park_reason=clean(parking.reason),
+        park_detail=None if parking.detail is None else json.dumps(parking.detail),
+        alarm=alarm,
+    )
 
 
 def of_error(error: BaseException) -> Parking:

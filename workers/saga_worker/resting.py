@@ -44,12 +44,12 @@ def _asleep(run: Run, waits: list[datetime]) -> SagaWrite:
 
 
 def _parked(run: Run) -> SagaWrite | None:
-    stuck = [e for e in run.effects if e.parked is not None]
+    stuck = [e.parked for e in run.effects if e.parked is not None]
     if run.parking is None and not stuck:
         return None
-    parking = run.parking or records.of_effect(stuck[0])
+    parking = run.parking or stuck[0]
     log.warning("saga_parked", saga_id=str(run.saga.id), cause=parking.cause, reason=parking.reason)
-    return parking.write(run.direction(), run.inbox, run.alarm)
+    return records.parked(parking, run.direction(), run.inbox, run.alarm)
 
 
 def _ended(run: Run) -> SagaWrite | None:

@@ -34,9 +34,9 @@ from saga.store.sagas import Recorded, SagaRow
 from saga_worker import backward, records
 from saga_worker.backward import Backward
 from saga_worker.book import Book
-from saga_worker.effects import LiveEffect
+from saga_worker.effects import LiveEffect, Parking
 from saga_worker.forward import Forward
-from saga_worker.records import CodeChanged, Parking
+from saga_worker.records import CodeChanged
 from saga_worker.resting import resting_place
 from saga_worker.settler import ClaimLost, Settler
 
@@ -312,5 +312,5 @@ class Run:
     def broken(self, error: BaseException) -> None:
         """Something here, or a value, is at fault: park at once, with all that is known."""
         log.error("saga_run_failed", saga_id=str(self.saga.id), exc_info=error)
-        done = self.submit(saga=records.of_error(error).write(self.direction(), None, self.alarm))
+        done = self.submit(saga=records.parked(records.of_error(error), self.direction(), None, self.alarm))
         done.add_done_callback(lambda _: self.worker.memory.forget(self))

@@ -18,7 +18,7 @@ from saga.core.facts import Want
 from saga.core.model import Direction, EffectStatus, NotExecuted, Outcome, Unknown
 from saga.ids import uuid7
 from saga.store.changes import Intent, Written
-from saga_worker.effects import LiveEffect
+from saga_worker.effects import LiveEffect, Parking
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
@@ -64,9 +64,9 @@ class Settler:
                 case Accept(_):
                     effect.status, effect.unwritten = EffectStatus.ACCEPTED, True
                     return
-                case Park(reason):
+                case Park(reason, cause):
                     await self._save()
-                    effect.parked = reason
+                    effect.parked = Parking(cause, f"{effect.identity}: {reason}", effect.named())
                     return
                 case Wait(until, _):
                     await self._save()
@@ -139,7 +139,10 @@ class Settler:
     def _call(self, attempt: int, deadline_boot: float) -> Call:
         effect = self._effect
         undone = effect.undoes[1] if effect.undoes else None
-        return Call(effect.key, undone, attempt, str(self._run.saga.id), effect.identity, deadline_boot)
+        wanted = self._run.want(effect) is Want.WANTED
+        return Call(
+            effect.key, undone, attempt, str(self._run.saga.id), effect.identity, deadline_boot, wanted
+        )
 
     async def _wait(self, until: datetime) -> None:
         """Until then, or until something changes. A long wait may take the saga out of memory meanwhile."""
