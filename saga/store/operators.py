@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from saga.core.evidence import Evidence, RetryAsked, StatedLanded, StatedNever
 from saga.core.model import ENDS, Direction, EffectStatus, SagaStatus
 from saga.core.verdict import UNSTORABLE
 from saga.errors import NotFoundError, Unsafe
+from saga.store import audit
 from saga.store.acts import ABANDON, Act, Acted, Seen, again, apply, effects_of, lock, observe
 from saga.store.connections import Connection
 from saga.store.sagas import EffectRow
@@ -143,6 +145,17 @@ async def resolve(connection: Connection, schema: str, act: Act, said: Said) -> 
         return await apply(connection, schema, act, seen, word="resolve", detail=detail)
 
     return await again(connection, go)
+
+
+async def note(connection: Connection, schema: str, act: Act, word: str, detail: dict[str, Any]) -> None:
+    """Audit an act that the engine made needless before it was done; nothing else is written."""
+
+    async def go() -> None:
+        await audit.append(
+            connection, schema, who=act.who, act=word, saga_id=act.saga_id, because=act.because, detail=detail
+        )
+
+    await again(connection, go)
 
 
 def check_statement(seen: Seen, effect: EffectRow, *, landed: bool) -> None:

@@ -1,0 +1,137 @@
+"""`saga stuck`: what needs a person, and what moves by itself but slowly, one finding a cause.
+
+Rule: a finding says what happens next by itself, and the command that helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from shlex import quote
+from typing import assert_never
+
+from saga.core.model import Direction, ParkCause
+from saga.store import stuck
+from saga.store.connections import Connection
+from saga.store.stuck import Alarm, Doubted, Orphaned, Parked, Waiting, WorkerLine
+
+PERSON = "nothing, waits for you"
+MOVING = frozenset({"not_served", "overdue", "orphaned", "settling"})
+"""Kinds of finding that go away without a person, or with a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Sagas that do not move for one cause. `next_in`: seconds until the engine acts; None: nothing is scheduled."""
+
+    kind: str
+    cause: str
+    count: int
+    oldest: timedelta
+    next: str
+    next_in: float | None
+    command: str
+    example: str
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether nothing moves it but a person."""
+        return self.kind not in MOVING
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Everything that does not move, those that need a person first; and who works."""
+
+    findings: tuple[Finding, ...]
+    workers: tuple[WorkerLine, ...]
+
+    @property
+    def needs_person(self) -> int:
+        """How many sagas wait for a person."""
+        return sum(f.count for f in self.findings if f.needs_person)
+
+    @property
+    def moving(self) -> int:
+        """How many will move by themselves."""
+        return sum(f.count for f in self.findings if not f.needs_person)
+
+
+async def find_all(connection: Connection, schema: str) -> Stuck:
+    """Look for every cause."""
+    workers = await stuck.workers(connection, schema)
+    served = {one for worker in workers if worker.alive for one in worker.serves}
+    found = [
+        *(_parked(one) for one in await stuck.parked(connection, schema)),
+        *(_alarm(one) for one in await stuck.alarms(connection, schema)),
+        *_waiting(await stuck.waiting(connection, schema), served),
+        *(_orphaned(one, bool(served)) for one in await stuck.orphans(connection, schema)),
+        *(_doubted(one) for one in await stuck.doubted(connection, schema)),
+    ]
+    found.sort(key=lambda f: (not f.needs_person, -f.oldest))
+    return Stuck(tuple(found), tuple(workers))
+
+
+def _parked(one: Parked) -> Finding:
+    step = (one.step or "").split("#", 1)[0]
+    what = f"undo of {step}" if one.direction is Direction.BACKWARD else step
+    command = f"saga show {quote(one.example)}"
+    match one.cause:
+        case ParkCause.IN_DOUBT:
+            cause = f"in doubt: {what} ({one.service}), {one.reason}"
+            command = f"saga resolve {quote(one.example)} {step}"
+        case ParkCause.COMPENSATION_REFUSED:
+            cause = f"compensation refused: {one.reason}"
+        case ParkCause.COMPENSATION_STUCK:
+            cause = f"compensation stuck: {one.reason}"
+            command = f"saga retry {quote(one.example)}"
+        case ParkCause.UNSTORABLE:
+            cause = f"unstorable: {one.reason}"
+        case ParkCause.CODE_CHANGED | ParkCause.CODE_FAILED | ParkCause.NOT_AWAITED:
+            word = one.cause.value.replace("_", " ")
+            cause = f"{word}: {one.name} v{one.version}, {one.reason}"
+            command = f"fix the code, then saga retry --status parked --name {one.name}"
+        case _:
+            assert_never(one.cause)
+    return Finding(one.cause.value, cause, one.count, one.oldest, PERSON, None, command, one.example)
+
+
+def _alarm(one: Alarm) -> Finding:
+    command = f"saga show {quote(one.example)}"
+    return Finding("alarm", f"alarm: {one.alarm}", one.count, one.oldest, PERSON, None, command, one.example)
+
+
+def _waiting(lines: Sequence[Waiting], served: set[str]) -> Iterable[Finding]:
+    for one in lines:
+        what = f"{one.name} v{one.version}"
+        if what not in served:
+            others = sorted(s for s in served if s.rsplit(" v", 1)[0] == one.name)
+            cause = f"no worker serves {what}" + (f" (workers serve {', '.join(others)})" if others else "")
+            since = max(one.longest, timedelta(0))
+            yield Finding(
+                "not_served", cause, one.count, since, "when one starts", None,
+                "saga worker run MODULE:ENGINE", one.example,
+            )  # fmt: skip
+        elif one.late:
+            cause = f"overdue: {what} waits for a worker with room"
+            yield Finding(
+                "overdue", cause, one.late, one.longest, "when a worker has room", None,
+                "saga worker list", one.example,
+            )  # fmt: skip
+
+
+def _orphaned(one: Orphaned, anybody: bool) -> Finding:  # noqa: FBT001 - read at its one call
+    cause = f"its worker is silent: {one.name} v{one.version}"
+    then = "when the lease is over" if anybody else "when a worker starts"
+    command = "saga worker list" if anybody else "saga worker run MODULE:ENGINE"
+    return Finding("orphaned", cause, one.count, one.oldest, then, None, command, one.example)
+
+
+def _doubted(one: Doubted) -> Finding:
+    what = f"undo of {one.step}" if one.direction is Direction.BACKWARD else one.step
+    seconds = None if one.next_in is None else max(0.0, one.next_in.total_seconds())
+    then = "a worker is at it" if seconds is None else f"looks again in {seconds:.0f} s"
+    cause = f"in doubt: {what} ({one.service}), being settled"
+    command = f"saga why {quote(one.example)}"
+    return Finding("settling", cause, one.count, one.oldest, then, seconds, command, one.example)

@@ -1,0 +1,75 @@
+"""What an act would do, as a sentence, before it is done; and whether it would be refused.
+
+Rule: nothing here acts; the store looks again under the lock, and its word is final.
+"""
+
+from __future__ import annotations
+
+from saga.core.model import ENDS, Direction, SagaStatus
+from saga.errors import Unsafe
+from saga.operator.effects import Definition, judge_retry, named
+from saga.store.acts import Seen
+from saga.store.operators import is_open
+from saga.store.queries import SagaLine, Story
+
+
+def sentence_of(act: str, story: Story) -> str:
+    """What it would do."""
+    saga = story.saga
+    match act:
+        case "retry":
+            anew = [named(e) for e in story.effects if is_open(e)]
+            budgets = f", with new budgets for {', '.join(anew)}" if anew else ""
+            return f"{saga.key} is {_where(saga)}: it goes on from where it stands{budgets}"
+        case "compensate" | "cancel":
+            return f"{saga.key} is {_where(saga)}: it stops going forward, and what it did is undone"
+        case "abandon":
+            return (
+                f"{saga.key} is {_where(saga)}: it ends, and nothing is claimed about what was done or undone"
+            )
+        case _:
+            raise ValueError(f"{act} is no act")
+
+
+def refusal_of(act: str, story: Story, definition: Definition | None) -> str | None:
+    """Why the act must not be, or None; the same rules as the store's, for the preview."""
+    saga = story.saga
+    try:
+        if act == "retry":
+            if saga.status not in {SagaStatus.PARKED, SagaStatus.ASLEEP}:
+                return f"{saga.key} is {saga.status}: only what is parked or asleep can be retried"
+            judge_retry(definition, story, seen_of(saga), story.effects)
+    except Unsafe as error:
+        return str(error)
+    if saga.status in ENDS:
+        return f"{saga.key} has ended, it is {saga.status}"
+    match act:
+        case "compensate" if saga.status is not SagaStatus.PARKED:
+            return f"{saga.key} is {saga.status} and not parked: use `saga cancel` on one that moves"
+        case "compensate" | "cancel" if saga.direction is Direction.BACKWARD:
+            return f"{saga.key} is being undone already"
+        case "abandon" if saga.status is SagaStatus.RUNNING:
+            return f"{saga.key} is running, and only its worker may end it: cancel it, or abandon it when it rests"
+        case _:
+            return None
+
+
+def seen_of(saga: SagaLine) -> Seen:
+    """A listed saga as the store's rules look at it."""
+    return Seen(
+        saga.id,
+        saga.name,
+        saga.version,
+        saga.key,
+        saga.status,
+        saga.direction,
+        saga.revision,
+        saga.park_cause,
+        saga.now,
+    )
+
+
+def _where(saga: SagaLine) -> str:
+    if saga.park_reason:
+        return f"parked ({saga.park_reason})"
+    return f"{saga.status}, going {saga.direction}" if saga.status not in ENDS else str(saga.status)

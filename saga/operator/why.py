@@ -1,0 +1,162 @@
+"""`saga why`: why one saga does not move, which evidence there is, what would settle it, what happens next, when (S40).
+
+Rules that hold here: what is recorded is all that is said; a sentence ends with what happens next, by itself or by
+whom; ages are by the database's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from shlex import quote
+from typing import assert_never
+
+from saga.core.durations import show
+from saga.core.model import EffectStatus, ParkCause, SagaStatus
+from saga.operator.effects import IN_DOUBT, named
+from saga.store.queries import SagaLine, Story
+from saga.store.sagas import EffectRow
+from saga.store.stuck import WorkerLine
+
+
+def sentence(story: Story, workers: Sequence[WorkerLine]) -> str:
+    """The sentence for this saga."""
+    saga = story.saga
+    if saga.alarm is not None:
+        return f"{saga.key} needs a person: {saga.alarm}; the customer sees processing until that is settled; see `saga show {quote(saga.key)}`."
+    match saga.status:
+        case SagaStatus.PARKED:
+            return _parked(story)
+        case SagaStatus.ASLEEP:
+            until = _in(saga.wake_at, saga.now)
+            return f"{saga.key} waits for {saga.waiting_for or 'its time'}{_doubts(story)}; {_by_whom(saga, workers)} looks again {until}."
+        case SagaStatus.READY:
+            return f"{saga.key} is ready since {_ago(saga.wake_at, saga.now)}{_doubts(story)}; {_by_whom(saga, workers)} takes it next."
+        case SagaStatus.RUNNING:
+            return _running(story, workers)
+        case SagaStatus.COMPLETED | SagaStatus.COMPENSATED | SagaStatus.ABANDONED:
+            return _ended(story)
+        case _:
+            assert_never(saga.status)
+
+
+def _parked(story: Story) -> str:
+    saga, key = story.saga, quote(story.saga.key)
+    reason = saga.park_reason or "no reason is recorded"
+    match saga.park_cause:
+        case ParkCause.IN_DOUBT:
+            effects = [e for e in story.effects if e.status in IN_DOUBT]
+            what = "; ".join(doubt(story, e) for e in effects) or reason
+            step = effects[0].step if effects else "STEP"
+            ways = f'`saga probe {key} {step}` asks once more, `saga resolve {key} {step} --landed|--never --because "…"` settles it'
+            return (
+                f"{saga.key} waits for a person: {what}; {_after_step(reason)}; nothing is scheduled; {ways}."
+            )
+        case ParkCause.COMPENSATION_REFUSED:
+            help_ = f"undo it by hand, then `saga abandon {key}`"
+        case ParkCause.COMPENSATION_STUCK:
+            help_ = f'`saga retry {key} --because "…"` gives it another budget'
+        case ParkCause.UNSTORABLE:
+            help_ = f"`saga resolve {key} STEP --landed --result JSON` says what it gave"
+        case ParkCause.CODE_CHANGED:
+            help_ = f'deploy code that fits what is recorded, then `saga retry {key} --because "…"`'
+        case ParkCause.CODE_FAILED | ParkCause.NOT_AWAITED:
+            help_ = f'fix the code, then `saga retry {key} --because "…"`'
+        case None:
+            help_ = f"see `saga show {key}`"
+        case _:
+            assert_never(saga.park_cause)
+    word = "parked" if saga.park_cause is None else saga.park_cause.value.replace("_", " ")
+    return f"{saga.key} waits for a person ({word}): {reason}; nothing is scheduled; {help_}."
+
+
+def _after_step(reason: str) -> str:
+    """A parking's reason without the step that it begins with."""
+    return reason.split(": ", 1)[-1]
+
+
+def _running(story: Story, workers: Sequence[WorkerLine]) -> str:
+    saga = story.saga
+    owner = next((w for w in workers if w.id == saga.owner), None)
+    if owner is None or not owner.alive:
+        others = any(w.alive for w in workers)
+        then = "a worker takes it over when the lease is over" if others else _START
+        return f"{saga.key} was running at a worker that is silent now{_doubts(story)}; {then}."
+    where = f"{saga.key} is running at {owner.host} (process {owner.pid})"
+    for effect in story.effects:
+        if effect.status is EffectStatus.SENT and effect.deadline_at > saga.now:
+            left = show(effect.deadline_at - saga.now)
+            return (
+                f"{where}: {named(effect)}, attempt {effect.attempt}, is under way, for {left} at the most."
+            )
+    return f"{where}{_doubts(story) or ', and moves'}."
+
+
+def _ended(story: Story) -> str:
+    saga = story.saga
+    ended = _ago(saga.finished_at or saga.updated_at, saga.now)
+    match saga.status:
+        case SagaStatus.COMPLETED:
+            fell_back = ", ".join(d["step"] for d in saga.degraded)
+            more = f", degraded ({fell_back})" if fell_back else ""
+            return f"{saga.key} completed {ended} ago{more}; the customer sees {saga.view}; nothing more happens."
+        case SagaStatus.COMPENSATED:
+            error = saga.error or {}
+            said = " ".join(str(error[word]) for word in ("code", "message") if error.get(word))
+            cause = str(error.get("cause", "unknown")).replace("_", " ")
+            return f"{saga.key} ended {ended} ago and everything it did is undone, because: {cause}{f' ({said})' if said else ''}; the customer sees {saga.view}; nothing more happens."
+        case _:
+            act = next((e for e in reversed(story.audit) if e.act == "abandon"), None)
+            who = f"by {act.who}, because: {act.because}" if act else "by an operator"
+            return f"{saga.key} was abandoned {ended} ago {who}; nothing is claimed about what was done or undone."
+
+
+def _doubts(story: Story) -> str:
+    doubted = [e for e in story.effects if e.status is EffectStatus.DOUBT or _overdue(e, story.saga.now)]
+    return "".join(f": {doubt(story, e)}" for e in doubted[:1])
+
+
+def _overdue(effect: EffectRow, now: datetime) -> bool:
+    return effect.status is EffectStatus.SENT and effect.deadline_at < now
+
+
+def doubt(story: Story, effect: EffectRow) -> str:
+    """What is in doubt, and which evidence there is."""
+    sent = _ago(effect.intent_at, story.saga.now)
+    times = "" if effect.attempt == 1 else f" for the {_nth(effect.attempt)} time"
+    probes = [
+        e
+        for e in story.evidence
+        if e.kind == "probe" and (e.step, e.direction) == (effect.step, effect.direction)
+    ]
+    asked = "nobody was asked yet"
+    if probes:
+        said = str(probes[-1].body.get("answer", "")).replace("_", " ")
+        asked = (
+            f"{len(probes)} probe{'s' if len(probes) > 1 else ''} could not decide (the last said: {said})"
+        )
+    return f"{named(effect)} was sent{times} {sent} ago and its answer was lost, {asked}"
+
+
+def _by_whom(saga: SagaLine, workers: Sequence[WorkerLine]) -> str:
+    what = f"{saga.name} v{saga.version}"
+    if any(w.alive and what in w.serves for w in workers):
+        return "a worker"
+    others = sorted({s for w in workers if w.alive for s in w.serves if s.rsplit(" v", 1)[0] == saga.name})
+    instead = f" (workers serve {', '.join(others)})" if others else ""
+    return f"no worker serves {what}{instead}, start one with `saga worker run MODULE:ENGINE`: it"
+
+
+_START = "no worker is alive, start one with `saga worker run MODULE:ENGINE`"
+
+
+def _in(then: datetime, now: datetime) -> str:
+    return "now" if then <= now else f"in {show(then - now)}"
+
+
+def _ago(then: datetime, now: datetime) -> str:
+    return show(max(now - then, timedelta(0)))
+
+
+def _nth(number: int) -> str:
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
