@@ -5,8 +5,12 @@ from __future__ import annotations
 import typer
 
 from saga import database
+from saga.cli.desk import with_engine
+from saga.cli.exits import Exit
+from saga.cli.output import Form, FormOption, emit_one
 from saga.cli.target import DatabaseOption, SchemaOption, name_database, say
-from saga.store import migrate
+from saga.engine import Engine
+from saga.store import health, migrate
 from saga.store.schema import SCHEMA_REVISION
 
 db = typer.Typer(help="The schema in the database.", no_args_is_help=True, rich_markup_mode=None)
@@ -19,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 @db.command()
 def upgrade(
+    *,
     url: DatabaseOption = None,
     schema: SchemaOption = "saga",
     sql: bool = typer.Option(False, "--sql", help="Print the SQL for a DBA, and change nothing."),
@@ -34,3 +39,23 @@ def upgrade(
         say(f'schema "{schema}" is at revision {SCHEMA_REVISION} already')
     else:
         say(f'schema "{schema}" is at revision {SCHEMA_REVISION} now (before: {before or "none"})')
+
+
+@db.command()
+def check(
+    *,
+    exit_code: bool = typer.Option(False, "--exit-code", help="End with 4 when there is a warning."),
+    url: DatabaseOption = None,
+    schema: SchemaOption = "saga",
+    form: FormOption = Form.TABLE,
+) -> int:
+    """Check that the database answers, that its schema is this release's, and that it keeps what it is told."""
+
+    async def go(engine: Engine) -> list[str]:
+        async with engine.connection() as connection:
+            return await health.warnings(connection)
+
+    found = with_engine(url, schema, None, go)
+    lines = [f"ok: schema revision {SCHEMA_REVISION}", *(f"! {warning}" for warning in found)]
+    emit_one(form, {"schema": schema, "revision": SCHEMA_REVISION, "warnings": found}, "\n".join(lines))
+    return Exit.FINDINGS if exit_code and found else Exit.OK

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from saga.cli import logs
+from saga.cli.desk import at_desk
 from saga.cli.exits import Exit, Usage
-from saga.cli.target import DatabaseOption, engine_for
-from saga.core.durations import parse
+from saga.cli.output import Form, FormOption, emit, worker_json
+from saga.cli.target import DatabaseOption, SchemaOption, engine_for
+from saga.core.durations import parse, show
 from saga.engine import Engine
 
 if TYPE_CHECKING:
@@ -74,6 +76,21 @@ def run_workers(
                "--lease", lease, "--concurrency", str(concurrency), "--lanes", str(lanes),
                "--parent", str(os.getpid())]  # fmt: skip
     return _loop_runner()(_until_signalled(Supervisor(command, processes)))
+
+
+@workers.command("list")
+def list_workers(
+    *, url: DatabaseOption = None, schema: SchemaOption = "saga", form: FormOption = Form.TABLE
+) -> None:
+    """The workers that are registered, and when each was last heard of."""
+    found = at_desk(url, schema, None, lambda desk: desk.workers())
+    table = [["WORKER", "HOST", "PID", "STATE", "BEAT", "SAGAS", "SERVES"]]
+    table += [
+        [str(w.id), w.host, str(w.pid), w.state if w.alive else "! silent", f"{show(w.silent_for)} ago", str(w.sagas),
+         ", ".join(w.serves)]
+        for w in found
+    ]  # fmt: skip
+    emit(form, "workers", [worker_json(w) for w in found], table)
 
 
 def _check_lease(lease: str) -> None:

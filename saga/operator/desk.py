@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from saga.clock import boottime
 from saga.core.durations import Duration, parse
 from saga.core.model import ENDS
-from saga.errors import NotFoundError, StillProcessing, Unsafe, Unstorable
+from saga.errors import InputError, NotFoundError, StillProcessing, Unstorable
 from saga.operator import asking, findings, lookup, why
 from saga.operator.effects import Definition, judge_retry, pick, plan_of, same
 from saga.operator.findings import Stuck
 from saga.operator.records import Preview, ProbeAnswer, Resolution, Why
 from saga.operator.resolving import UNSAID, Resolving
-from saga.operator.sentences import refusal_of, sentence_of
+from saga.operator.sentences import refusal_of, sentence_of, statement_preview
 from saga.store import operators, queries, stuck
 from saga.store.acts import Act, Acted, Moved
 from saga.store.queries import Group, Query, SagaLine, Story
@@ -114,6 +114,11 @@ class Operator:
         plan = plan_of(self._definition(story.saga), story) if act in {"compensate", "cancel"} else None
         refused = refusal_of(act, story, self._definition(story.saga))
         return Preview(story.saga, sentence_of(act, story), refused, plan)
+
+    async def preview_statement(self, saga: str, step: str, *, landed: bool) -> Preview:
+        """What `resolve` would state of which effect."""
+        story = await self.show(saga)
+        return statement_preview(story, pick(story, step), landed=landed)
 
     async def cancel(self, saga: str, *, because: str, revision: int | None = None) -> Acted:
         """Request that a saga turns backward when what is in flight is settled (S31).
@@ -239,10 +244,10 @@ def _plain(what: str, text: str) -> str:
     """A text that Postgres can hold, and that says something.
 
     Raises:
-        Unsafe: it says nothing. Unstorable: it is no plain text.
+        InputError: it says nothing. Unstorable: it is no plain text.
     """
     if not text.strip():
-        raise Unsafe(f"{what} must say something: it is kept in the audit")
+        raise InputError(f"{what} must say something: it is kept in the audit")
     if "\x00" in text or text != text.encode("utf-8", "replace").decode():
         raise Unstorable(f"{what} holds characters that cannot be stored: write plain text")
     return text

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from shlex import quote
-from typing import assert_never
 
 from saga.core.model import Direction, ParkCause
 from saga.store import stuck
@@ -77,23 +76,19 @@ def _parked(one: Parked) -> Finding:
     step = (one.step or "").split("#", 1)[0]
     what = f"undo of {step}" if one.direction is Direction.BACKWARD else step
     command = f"saga show {quote(one.example)}"
+    word = one.cause.value.replace("_", " ")
+    cause = f"{word}: {one.reason}"
     match one.cause:
-        case ParkCause.IN_DOUBT:
-            cause = f"in doubt: {what} ({one.service}), {one.reason}"
+        case ParkCause.IN_DOUBT | ParkCause.MISMATCH:
+            cause = f"{word}: {what} ({one.service}), {one.reason}"
             command = f"saga resolve {quote(one.example)} {step}"
-        case ParkCause.COMPENSATION_REFUSED:
-            cause = f"compensation refused: {one.reason}"
         case ParkCause.COMPENSATION_STUCK:
-            cause = f"compensation stuck: {one.reason}"
             command = f"saga retry {quote(one.example)}"
-        case ParkCause.UNSTORABLE:
-            cause = f"unstorable: {one.reason}"
         case ParkCause.CODE_CHANGED | ParkCause.CODE_FAILED | ParkCause.NOT_AWAITED:
-            word = one.cause.value.replace("_", " ")
             cause = f"{word}: {one.name} v{one.version}, {one.reason}"
             command = f"fix the code, then saga retry --status parked --name {one.name}"
         case _:
-            assert_never(one.cause)
+            pass  # its reason says all; the saga itself shows the rest
     return Finding(one.cause.value, cause, one.count, one.oldest, PERSON, None, command, one.example)
 
 

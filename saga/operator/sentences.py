@@ -8,9 +8,11 @@ from __future__ import annotations
 from saga.core.model import ENDS, Direction, SagaStatus
 from saga.errors import Unsafe
 from saga.operator.effects import Definition, judge_retry, named
+from saga.operator.records import Preview
 from saga.store.acts import Seen
-from saga.store.operators import is_open
+from saga.store.operators import check_statement, is_open
 from saga.store.queries import SagaLine, Story
+from saga.store.sagas import EffectRow
 
 
 def sentence_of(act: str, story: Story) -> str:
@@ -52,6 +54,17 @@ def refusal_of(act: str, story: Story, definition: Definition | None) -> str | N
             return f"{saga.key} is running, and only its worker may end it: cancel it, or abandon it when it rests"
         case _:
             return None
+
+
+def statement_preview(story: Story, effect: EffectRow, *, landed: bool) -> Preview:
+    """What a statement about this effect would say, and whether it would be refused."""
+    what = "landed" if landed else "never landed, and never will"
+    sentence = f"{story.saga.key}: the service is asked once more, then you state that {named(effect)} {what}"
+    try:
+        check_statement(seen_of(story.saga), effect, landed=landed)
+    except Unsafe as error:
+        return Preview(story.saga, sentence, str(error))
+    return Preview(story.saga, sentence)
 
 
 def seen_of(saga: SagaLine) -> Seen:

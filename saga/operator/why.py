@@ -44,7 +44,7 @@ def _parked(story: Story) -> str:
     saga, key = story.saga, quote(story.saga.key)
     reason = saga.park_reason or "no reason is recorded"
     match saga.park_cause:
-        case ParkCause.IN_DOUBT:
+        case ParkCause.IN_DOUBT | ParkCause.MISMATCH:
             effects = [e for e in story.effects if e.status in IN_DOUBT]
             what = "; ".join(doubt(story, e) for e in effects) or reason
             step = effects[0].step if effects else "STEP"
@@ -62,10 +62,8 @@ def _parked(story: Story) -> str:
             help_ = f'deploy code that fits what is recorded, then `saga retry {key} --because "…"`'
         case ParkCause.CODE_FAILED | ParkCause.NOT_AWAITED:
             help_ = f'fix the code, then `saga retry {key} --because "…"`'
-        case None:
-            help_ = f"see `saga show {key}`"
         case _:
-            assert_never(saga.park_cause)
+            help_ = f"see `saga show {key}`"
     word = "parked" if saga.park_cause is None else saga.park_cause.value.replace("_", " ")
     return f"{saga.key} waits for a person ({word}): {reason}; nothing is scheduled; {help_}."
 

@@ -1,0 +1,118 @@
+"""What the commands of an operator share: the desk itself, who sits at it, and what was typed.
+
+Rule: whoever acts is named, by --as, $SAGA_USER or the login; what was typed is checked before a database is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from saga.cli.exits import Usage
+from saga.cli.target import engine_for
+from saga.core.durations import parse
+from saga.engine import Engine
+from saga.operator import Operator
+
+T = TypeVar("T")
+USER = "SAGA_USER"
+
+SagaArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="Its id, a beginning of it, or its business key.")
+]
+StepArgument = Annotated[
+    str, typer.Argument(metavar="STEP", help="charge#1, charge, or the name of a compensation.")
+]
+WhoOption = Annotated[
+    str | None, typer.Option("--as", metavar="NAME", help="Who acts; else $SAGA_USER, else the login name.")
+]
+BecauseOption = Annotated[str, typer.Option("--because", metavar="TEXT", help="Why; kept in the audit.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing.")]
+TimeoutOption = Annotated[
+    str, typer.Option("--timeout", metavar="DURATION", help="For the answer, such as 15s.")
+]
+
+
+def at_desk(
+    url: str | None,
+    schema: str,
+    app: str | None,
+    work: Callable[[Operator], Awaitable[T]],
+    *,
+    who: str | None = None,
+) -> T:
+    """Open the engine, see that its schema is ours, do the work, close."""
+
+    async def go(engine: Engine) -> T:
+        return await work(engine.operator(who_acts(who)))
+
+    return with_engine(url, schema, app, go)
+
+
+def with_engine(url: str | None, schema: str, app: str | None, work: Callable[[Engine], Awaitable[T]]) -> T:
+    """The same for work on the engine itself."""
+    engine = engine_for(url, schema, app)
+
+    async def go() -> T:
+        try:
+            await engine.prepare()
+            return await work(engine)
+        finally:
+            await engine.close()
+
+    return asyncio.run(go())
+
+
+def who_acts(said: str | None) -> str:
+    """The name for the audit."""
+    name = said or os.environ.get(USER)
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        raise Usage(f"nobody knows who you are: give --as NAME, or set {USER}") from None
+
+
+def duration(option: str, text: str | None) -> timedelta | None:
+    """A duration that was typed.
+
+    Raises:
+        Usage: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        value = parse(text)
+    except ValueError as error:
+        raise Usage(f"{option}: {error}") from None
+    if value < timedelta(0):
+        raise Usage(f"{option} is negative: write a duration such as 15s")
+    return value
+
+
+def typed_or_read(text: str) -> str:
+    """What was typed, or the file behind @, or standard input for -.
+
+    Raises:
+        Usage: the file cannot be read.
+    """
+    try:
+        if text == "-":
+            return sys.stdin.read()
+        if text.startswith("@"):
+            return Path(text[1:]).read_text(encoding="utf-8")
+    except OSError as error:
+        raise Usage(f"{text[1:]} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise Usage(f"{text} is not UTF-8 text: write JSON") from None
+    return text

@@ -1,0 +1,155 @@
+"""`saga show`: one saga as a timeline, for people.
+
+Rule: a line is an observation or an act, in the order of the database's clock; what follows from them is said last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from saga.cli.output import state
+from saga.core.evidence import EvidenceKind
+from saga.core.model import ENDS, EffectStatus
+from saga.operator import EvidenceLine, Story
+from saga.operator.effects import named
+from saga.store.sagas import EffectRow
+
+LONGEST = 100
+PROBES_SHOWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the timeline."""
+
+    at: datetime
+    glyph: str
+    what: str
+    said: str
+
+
+def timeline(story: Story, why: str, *, attempts: bool, with_input: bool) -> str:
+    """The text. attempts: every probe and attempt, not only those that matter."""
+    saga = story.saga
+    customer = str(saga.view).replace("_", " ")
+    head = f"{saga.name} v{saga.version}   {saga.key}   {state(saga)}   started {_time(saga.created_at)} UTC   the customer sees: {customer}"
+    lines = sorted(_lines(story, attempts=attempts), key=lambda line: line.at)
+    width = max(len(line.what) for line in lines)
+    body = [f"{_time(line.at)}  {line.glyph} {line.what:<{width}}  {line.said}".rstrip() for line in lines]
+    tail = [f"id {saga.id}   revision {saga.revision}", why]
+    if with_input:
+        tail.insert(0, f"input {_short(story.input, 4000)}")
+    if story.plan is not None and saga.status not in ENDS:
+        tail.insert(0, f"plan: undo {', then '.join(story.plan) or 'nothing'}")
+    return "\n".join([head, *body, *tail])
+
+
+def _lines(story: Story, *, attempts: bool) -> Iterable[Line]:
+    saga = story.saga
+    yield Line(saga.created_at, "+", "started", f"{len(story.input.encode())} B of input")
+    for effect in story.effects:
+        yield from _effect_lines(effect, story)
+    hidden: set[int] = set() if attempts else _minor(story.evidence)
+    for number, one in enumerate(story.evidence):
+        if number not in hidden:
+            yield Line(one.at, _glyph(one), f"{one.step} {_kind(one)}", _short(_said(one)))
+    if hidden:
+        yield Line(story.evidence[max(hidden)].at, ".", f"{len(hidden)} more", "--attempts")
+    for entry in story.audit:
+        yield Line(entry.at, "!", f"{entry.act} by {entry.who}", f"because: {entry.because}")
+    if saga.park_reason:
+        yield Line(saga.updated_at, "!", "parked", _short(saga.park_reason))
+    if saga.finished_at is not None:
+        yield Line(saga.finished_at, state(saga)[0], str(saga.status), _short(_ending(saga.error)))
+
+
+def _effect_lines(effect: EffectRow, story: Story) -> Iterable[Line]:
+    what = named(effect)
+    told = any(
+        (e.step, e.direction) == (effect.step, effect.direction) and e.kind == EvidenceKind.INTENT
+        for e in story.evidence
+    )
+    if not told or effect.status is EffectStatus.SENT:
+        yield Line(effect.intent_at, ">", what, f"attempt {effect.attempt}   key {effect.key[:12]}…")
+    glyphs = {EffectStatus.SUCCEEDED: "v", EffectStatus.REFUSED: "x", EffectStatus.NOT_EXECUTED: "-",
+              EffectStatus.DOUBT: "?", EffectStatus.ACCEPTED: "?", EffectStatus.IDLE: "-"}  # fmt: skip
+    if effect.ended_at is not None and effect.status in glyphs:
+        by = " by statement" if effect.by_statement else ""
+        said = effect.result if effect.status is EffectStatus.SUCCEEDED else effect.error
+        word = str(effect.status).replace("_", " ")
+        yield Line(effect.ended_at, glyphs[effect.status], what, f"{word}{by}   {_short(said or '')}")
+
+
+def _minor(evidence: Iterable[EvidenceLine]) -> set[int]:
+    """The probes in the middle of many."""
+    probes = [n for n, one in enumerate(evidence) if one.kind == EvidenceKind.PROBE]
+    return set(probes[PROBES_SHOWN:-1])
+
+
+def _glyph(one: EvidenceLine) -> str:
+    match one.kind:
+        case EvidenceKind.INTENT:
+            return ">"
+        case EvidenceKind.REPLY | EvidenceKind.LATE_REPLY | EvidenceKind.WEBHOOK:
+            return {"succeeded": "v", "refused": "x", "not_executed": "-"}.get(
+                str(one.body.get("outcome")), "?"
+            )
+        case EvidenceKind.LOST:
+            return "?"
+        case EvidenceKind.STATEMENT:
+            return "!"
+        case _:
+            return "."
+
+
+def _kind(one: EvidenceLine) -> str:
+    undo = "undo " if one.direction == "backward" else ""
+    attempt = f" {one.attempt}" if one.attempt and one.kind != EvidenceKind.STATEMENT else ""
+    return f"{undo}{one.kind.replace('_', ' ')}{attempt}"
+
+
+def _said(one: EvidenceLine) -> str:
+    body = one.body
+    match one.kind:
+        case EvidenceKind.INTENT:
+            return f"until {_time(datetime.fromisoformat(body['deadline']))}"
+        case EvidenceKind.LOST:
+            return "its worker went away before it told the outcome"
+        case EvidenceKind.STATEMENT:
+            return f"{body['by']} says {body['says']}, because: {body['because']}"
+        case EvidenceKind.RETRY:
+            return f"{body['by']} gave new budgets, because: {body['because']}"
+        case EvidenceKind.PROBE:
+            word = str(body.get("answer", "")).replace("_", " ")
+            early = "   (proves nothing: a request may still land)" if _proves_nothing(body) else ""
+            return f"{word} {_detail(body)}{early}"
+        case _:
+            return f"{str(body.get('outcome', '')).upper().replace('_', ' ')} {_detail(body)}"
+
+
+def _proves_nothing(body: dict[str, Any]) -> bool:
+    return body.get("answer") == "not_found" and body.get("phase") == "early"
+
+
+def _detail(body: dict[str, Any]) -> str:
+    return "  ".join(str(body[word]) for word in ("code", "message", "reason", "result") if body.get(word))
+
+
+def _ending(error: dict[str, Any] | None) -> str:
+    return (
+        ""
+        if error is None
+        else "  ".join(str(error[w]) for w in ("cause", "code", "message") if error.get(w))
+    )
+
+
+def _short(text: str, limit: int = LONGEST) -> str:
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%H:%M:%S.%f")[:-4]
