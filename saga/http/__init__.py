@@ -15,8 +15,9 @@ except ModuleNotFoundError as missing:
 
 from saga.http.asynchronous import Client, client
 from saga.http.blocking import BlockingClient, blocking_client
+from saga.http.checks import check_client
 from saga.http.proofs import classify
 
-__all__ = ["BlockingClient", "Client", "blocking_client", "classify", "client"]
+__all__ = ["BlockingClient", "Client", "blocking_client", "check_client", "classify", "client"]
 
 del _httpx

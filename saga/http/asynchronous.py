@@ -13,17 +13,9 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
+from saga.budgets import budget, set_options
 from saga.core.durations import Duration, parse
-from saga.http.sending import (
-    BaseUrl,
-    Headers,
-    RequestOptions,
-    address,
-    budget,
-    is_send,
-    set_options,
-    too_late,
-)
+from saga.http.sending import BaseUrl, Headers, RequestOptions, address, is_send, too_late
 
 
 class Client:

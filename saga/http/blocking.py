@@ -7,70 +7,27 @@ looking up a host name blocks, and cannot be interrupted.
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 import httpx
 
+from saga.budgets import Deadline, budget, socket_options
 from saga.core.durations import Duration, parse
-from saga.http.sending import (
-    BaseUrl,
-    Headers,
-    RequestOptions,
-    address,
-    budget,
-    is_send,
-    socket_options,
-    too_late,
-)
+from saga.http.sending import BaseUrl, Headers, RequestOptions, address, is_send, too_late
 
 
-class _Deadline:
-    """Shuts one request's socket when its time is over, and remembers how far the request had come."""
-
-    def __init__(self, seconds: float) -> None:
-        self.sent = False
-        self._ends = time.monotonic() + seconds
-        self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        with self._lock:
-            self._socket = None
-
-    @property
-    def over(self) -> bool:
-        """Whether the time is over."""
-        return time.monotonic() >= self._ends
+class _Deadline(Deadline):
+    """The deadline, told by httpcore at every stage of the request."""
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
-        """What httpcore calls at every stage of the request."""
+        """What httpcore calls."""
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            with self._lock:
-                self._socket = info["return_value"].get_extra_info("socket")
+            self.holds(info["return_value"].get_extra_info("socket"))
         elif is_send(event):
             if self.over:
                 raise httpx.ConnectTimeout("the deadline passed before a byte was sent")
             self.sent = True
-
-    def _end(self) -> None:
-        with self._lock:
-            if self._socket is None:
-                return
-            try:
-                # not ssl's own shutdown, which would pull the session from under the thread that reads
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-            except OSError:
-                return  # it was closed meanwhile
 
 
 class BlockingClient:
