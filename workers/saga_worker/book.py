@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from saga.core.keys import effect_key, request_hash
-from saga.core.model import Direction
+from saga.core.model import Direction, EffectStatus
 from saga.definition import SagaDefinition
 from saga.engine import Engine
-from saga.store.changes import EvidenceWrite, OutcomeWrite
+from saga.store.changes import EvidenceWrite, OutcomeWrite, WatchWrite
 from saga.store.sagas import Recorded, SagaRow
 from saga_worker.clocks import Clocks
 from saga_worker.effects import Handlers, LiveEffect, from_row
 from saga_worker.flow import Begun
 from saga_worker.performer import Performer
 from saga_worker.records import CodeChanged
+
+
+@dataclass(slots=True)
+class Settled:
+    """What is to be written of effects that have come to their end."""
+
+    outcomes: list[OutcomeWrite] = field(default_factory=list[OutcomeWrite])
+    evidence: list[EvidenceWrite] = field(default_factory=list[EvidenceWrite])
+    watches: list[WatchWrite] = field(default_factory=list[WatchWrite])
+
+    def __bool__(self) -> bool:
+        """Whether there is anything."""
+        return bool(self.outcomes or self.evidence)
 
 
 class Book:
@@ -130,16 +144,30 @@ class Book:
         else:
             effect.completion = 1
 
-    def take_unwritten(self, busy: Container[LiveEffect]) -> tuple[list[OutcomeWrite], list[EvidenceWrite]]:
+    def take_unwritten(self, busy: Container[LiveEffect]) -> Settled:
         """What is settled and not in the database yet, of effects that nobody works on."""
-        outcomes: list[OutcomeWrite] = []
-        evidence: list[EvidenceWrite] = []
+        taken = Settled()
         for effect in self:
             if effect.unwritten and effect not in busy:
                 effect.unwritten = False
-                outcomes.append(effect.write())
-                evidence += effect.take_evidence()
-        return outcomes, evidence
+                taken.outcomes.append(effect.write())
+                taken.evidence += effect.take_evidence()
+                watch = effect.take_watch()
+                if watch is not None:
+                    taken.watches.append(watch)
+        return taken
+
+    def told(self, outcome: OutcomeWrite) -> None:
+        """A commit has carried this effect's end: its reply need not be told as late evidence any more."""
+        effect = self.get(outcome.step, outcome.direction)
+        if effect is not None:
+            effect.untold = None
+
+    def landed_late(self) -> list[LiveEffect]:
+        """Effects that landed after they were settled otherwise, and are not undone yet."""
+        found = [e for e in self.of(Direction.FORWARD) if e.late is not None]
+        undone = {e.identity for e in self.of(Direction.BACKWARD) if e.status is EffectStatus.SUCCEEDED}
+        return [e for e in found if e.identity not in undone]
 
     def _register(self, effect: LiveEffect) -> None:
         effect.token = f"{self._saga.id}/{effect.direction}/{effect.identity}"

@@ -28,10 +28,10 @@ from saga.core.model import (
     Succeeded,
 )  # fmt: skip
 from saga.core.promises import Policy
-from saga.core.verdict import UNSTORABLE, Basis, Verdict, verdict
+from saga.core.verdict import STATEMENT, UNSTORABLE, Basis, Verdict, verdict
 from saga.ids import uuid7
 from saga.steps import Compensation, Step
-from saga.store.changes import EvidenceWrite, OutcomeWrite
+from saga.store.changes import EvidenceWrite, OutcomeWrite, WatchWrite
 from saga.store.sagas import EffectRow
 from saga_worker.clocks import Clocks
 
@@ -55,6 +55,8 @@ class LiveEffect:
     the result and key of what it undoes. parked: why it needs a person. token, bodies: under which name, and where,
     bodies that have not returned are counted (S11); the count outlives one claim of the saga.
     unwritten: settled, and the database does not know yet.
+    late: it landed after it was settled otherwise. silent: settled by silence, a watch is to be opened.
+    surplus: further effects under its key. untold: a reply that no commit of ours has carried yet.
     """
 
     identity: str
@@ -82,10 +84,14 @@ class LiveEffect:
     completion: int | None = None
     outcome: Outcome | None = None
     by_statement: bool = False
+    late: Succeeded | None = None
+    silent: bool = False
+    surplus: tuple[str, ...] = ()
     parked: Parking | None = None
     unwanted: bool = False
     waiting_until: datetime | None = None
     unwritten: bool = False
+    untold: Replied | None = None
     jitter: float = field(default_factory=random.random)
 
     @property
@@ -168,6 +174,8 @@ class LiveEffect:
         self.outcome = outcome
         self.unwritten = True
         self.by_statement = verdict.basis is Basis.STATEMENT
+        self.silent = verdict.basis is Basis.SILENCE
+        self.surplus = verdict.surplus
         match outcome:
             case Succeeded():
                 self.status = EffectStatus.SUCCEEDED
@@ -209,6 +217,17 @@ class LiveEffect:
             in_doubt=self.status in {EffectStatus.DOUBT, EffectStatus.ACCEPTED},
             probes=sum(isinstance(e, Probed) for e in self.evidence),
         )
+
+    def take_watch(self) -> WatchWrite | None:
+        """The late watch that opens, if it was settled by silence (S16)."""
+        if not self.silent or self.deadline is None or self.ended is None:
+            return None
+        self.silent = False
+        until = self.policy.watch_for
+        if until is None and self.key_expires is not None:
+            until = self.key_expires - self.ended
+        seconds = 0.0 if until is None else until.total_seconds()
+        return WatchWrite(self.identity, self.direction, seconds) if seconds > 0 else None
 
     def take_evidence(self) -> list[EvidenceWrite]:
         """What is to be kept of the unsaved; a first attempt that simply succeeded keeps nothing."""
@@ -261,9 +280,21 @@ def from_row(row: EffectRow, seen: list[Evidence], handlers: Handlers, clocks: C
         effect.doubt_since = effect.doubt_since or clocks.now()
     if effect.settled:
         effect.outcome = _stored_outcome(row)
+        effect.late = _landed_late(effect)
     if effect.unstorable:  # an operator may have stated the result since
         effect.conclude(verdict(effect.evidence, step.service.promises, effect.policy))
     return effect
+
+
+def _landed_late(effect: LiveEffect) -> Succeeded | None:
+    """What evidence that came after the end of an effect says: it landed after all (S16, S25).
+
+    What it was settled as stays: the function has been told, and a replay must tell it the same.
+    """
+    if effect.status not in {EffectStatus.REFUSED, EffectStatus.NOT_EXECUTED}:
+        return None
+    outcome = effect.facts_outcome()
+    return outcome if isinstance(outcome, Succeeded) and outcome.rule != STATEMENT else None
 
 
 def _stored_outcome(row: EffectRow) -> Outcome | None:

@@ -143,6 +143,7 @@ class Memory:
     def lost(self, run: Run) -> None:
         """The claim was lost to another worker."""
         log.warning("saga_claim_lost", saga_id=str(run.saga.id))
+        run.testify()
         self.forget(run)
 
     def restart(self, run: Run) -> None:

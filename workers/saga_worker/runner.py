@@ -15,25 +15,25 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from saga.core.evidence import Replied
+from saga.core.evidence import EvidenceKind, Replied
 from saga.core.facts import Want
 from saga.core.model import Direction, EndCause, ParkCause, SagaStatus
+from saga.core.verdict import Verdict
 from saga.definition import SagaDefinition
 from saga.ids import uuid7
 from saga.logs import log
 from saga.store.changes import (
     DeclaredDead,
-    EvidenceWrite,
     Intent,
-    OutcomeWrite,
     SagaWrite,
     Unit,
     Written,
 )  # fmt: skip
 from saga.store.sagas import Recorded, SagaRow
 from saga_worker import backward, records
+from saga_worker.amending import Amending
 from saga_worker.backward import Backward
-from saga_worker.book import Book
+from saga_worker.book import Book, Settled
 from saga_worker.effects import LiveEffect, Parking
 from saga_worker.forward import Forward
 from saga_worker.records import CodeChanged
@@ -42,6 +42,9 @@ from saga_worker.settler import ClaimLost, Settler
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
+
+
+NOTHING = Settled()
 
 
 class Run:
@@ -67,6 +70,7 @@ class Run:
         self._settlers: dict[LiveEffect, tuple[Settler, asyncio.Task[None]]] = {}
         self.forward: Forward | None = None
         self.backward: Backward | None = None
+        self.amending: Amending | None = None
         self.turning: dict[str, Any] | None = None
         self.parking: Parking | None = None
         self._resting = False
@@ -94,6 +98,13 @@ class Run:
         if self.forward is not None:
             self._loop.call_soon(self.forward.close)
 
+    def testify(self) -> None:
+        """The claim is gone before a commit could carry what services replied: keep it as evidence (S25)."""
+        for effect in self.effects:
+            if effect.untold is not None:
+                seen, effect.untold = effect.untold, None
+                self.worker.witness_soon(self, effect, replace(seen, late=EvidenceKind.LATE_REPLY))
+
     async def stop(self) -> None:
         """End every task of it, whatever it is doing (S34)."""
         tasks = [task for _, task in self._settlers.values()]
@@ -107,7 +118,9 @@ class Run:
             self.effects.load(self._recorded, self.clocks)
             self._recorded = None
         records.check_loaded(self.saga, self.effects)
-        if self.saga.direction == Direction.BACKWARD:
+        if self.saga.amendment is not None:
+            self.amending = Amending(self, self.saga.amendment)
+        elif self.saga.direction == Direction.BACKWARD:
             self.backward = Backward(self, tuple(json.loads(self.saga.plan or "{}")["steps"]))
         elif self.saga.cancel_requested:
             self._turn(EndCause.CANCELLED, {"message": "cancel was requested"})
@@ -123,21 +136,22 @@ class Run:
         fresh = [] if self.worker.draining else self._advance()
         if self.turning is not None and self.backward is None:
             self._settle_everything()
-        outcomes, evidence = self.effects.take_unwritten(self._settlers)
+        settled = self.effects.take_unwritten(self._settlers)
         intents = [Settler(self, effect).first_intent() for effect in fresh]
         saga = None if fresh else self._rest()
-        if intents or outcomes or evidence or saga is not None:
-            done = self.submit(intents=intents, outcomes=outcomes, evidence=evidence, saga=saga)
-            done.add_done_callback(lambda done: self._written(done, saga))
+        if intents or settled or saga is not None:
+            done = self.submit(settled, intents=intents, saga=saga)
+            done.add_done_callback(lambda done: self._written(done, settled, saga))
             for effect in fresh:
                 self._start(effect, done)
 
     def _advance(self) -> list[LiveEffect]:
         if self.parking is not None:
             return []
-        if self.backward is not None:
-            fresh = self.backward.advance()
-            self.parking = self.backward.parking
+        way_back = self.amending or self.backward
+        if way_back is not None:
+            fresh = way_back.advance()
+            self.parking = way_back.parking
             return fresh
         if self.forward is None or self.turning is not None:
             return []
@@ -150,14 +164,16 @@ class Run:
 
     def _turn(self, cause: EndCause, error: dict[str, Any]) -> None:
         """From now on nothing new starts; what is in flight is settled as not wanted."""
-        if self.turning is None and self.backward is None:
+        if self.turning is None and self.backward is None and self.amending is None:
             self.turning = {"cause": cause.value, **error}
             self.nudge_all()
             self.go_on_soon()
 
     def _past_deadline(self) -> bool:
         deadline = self.saga.deadline_at
-        if deadline is None or self.backward is not None or self.clocks.now() < deadline:
+        if deadline is None or self.backward is not None or self.amending is not None:
+            return False
+        if self.clocks.now() < deadline:
             return False
         self._turn(EndCause.DEADLINE, {"message": "the saga's deadline passed"})
         return True
@@ -192,17 +208,17 @@ class Run:
 
     def submit(
         self,
+        settled: Settled = NOTHING,
         *,
         intents: list[Intent] | None = None,
-        outcomes: list[OutcomeWrite] | None = None,
-        evidence: list[EvidenceWrite] | None = None,
         saga: SagaWrite | None = None,
     ) -> asyncio.Future[Written]:
         """Hand a unit to the journal; the future tells what became of it."""
         done: asyncio.Future[Written] = self._loop.create_future()
         unit = Unit(
-            self.saga.id, self.saga.epoch, uuid7(), done, intents or [], outcomes or [], evidence or [], saga
-        )
+            self.saga.id, self.saga.epoch, uuid7(), done, intents or [], settled.outcomes, settled.evidence,
+            settled.watches, saga,
+        )  # fmt: skip
         if self.lost:
             done.set_exception(DeclaredDead())
             done.exception()  # perhaps nobody waits for it any more
@@ -210,7 +226,7 @@ class Run:
             self.worker.memory.journals[self.lane].submit(unit)
         return done
 
-    def _written(self, done: asyncio.Future[Written], saga: SagaWrite | None) -> None:
+    def _written(self, done: asyncio.Future[Written], settled: Settled, saga: SagaWrite | None) -> None:
         """A unit of the run itself is durable, or failed. A plain callback."""
         error = done.exception()
         if self.lost or isinstance(error, DeclaredDead):
@@ -219,18 +235,26 @@ class Run:
             self.broken(error)
         elif not done.result().held:
             self.worker.memory.lost(self)
-        elif saga is None:
+            return
+        for outcome in settled.outcomes:
+            self.effects.told(outcome)
+        if saga is None:
             self.noticed(done.result())
-        elif not done.result().moved:  # the inbox moved: read the record again, under the same claim
+        elif (
+            not done.result().moved or saga.past_pivot
+        ):  # the inbox moved: read the record again, under the same claim
             self.worker.memory.restart(self)
         elif saga.status is SagaStatus.RUNNING:
-            self._guarded(self._turned)
+            self._guarded(lambda: self._turned(saga))
         else:
             self.worker.memory.forget(self)
 
-    def _turned(self) -> None:
+    def _turned(self, saga: SagaWrite) -> None:
         self._resting = False
-        self.backward = Backward(self, backward.plan_of(self).steps)
+        if saga.amendment is not None:
+            self.amending = Amending(self, saga.amendment)
+        else:
+            self.backward = Backward(self, backward.plan_of(self).steps)
         self._continue()
 
     def noticed(self, written: Written) -> None:
@@ -247,6 +271,13 @@ class Run:
         given_up = self.forward is not None and self.forward.unwanted(effect.identity)
         unwanted = self.turning is not None or effect.unwanted or given_up or self._past_deadline()
         return Want.UNWANTED if unwanted else Want.WANTED
+
+    def alarmed(self, effect: LiveEffect, verdict: Verdict) -> None:
+        """What a verdict tells besides: evidence against it (S37), or more than was wanted (S23)."""
+        self.alarm = self.alarm or verdict.contradiction
+        if verdict.surplus:
+            self.alarm = f"{effect.identity}: {len(verdict.surplus)} more under its key: {verdict.surplus}"
+            self.parking = Parking(ParkCause.SURPLUS, self.alarm, effect.named())
 
     def never_began(self, effect: LiveEffect) -> None:
         """The database refused its intent (S32): there is no such effect."""

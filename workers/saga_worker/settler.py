@@ -18,6 +18,7 @@ from saga.core.facts import Want
 from saga.core.model import Direction, EffectStatus, NotExecuted, Outcome, Unknown
 from saga.ids import uuid7
 from saga.store.changes import Intent, Written
+from saga_worker.book import Settled
 from saga_worker.effects import LiveEffect, Parking
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Settler:
             match command:
                 case Settle(verdict):
                     effect.conclude(verdict)
-                    self._run.alarm = self._run.alarm or verdict.contradiction
+                    self._run.alarmed(effect, verdict)
                     return
                 case Accept(_):
                     effect.status, effect.unwritten = EffectStatus.ACCEPTED, True
@@ -101,7 +102,8 @@ class Settler:
         if run.lost:
             await run.worker.witness(run, effect, Replied(attempt, outcome, EvidenceKind.LATE_REPLY))
             raise ClaimLost
-        effect.observe(Replied(attempt, outcome))
+        effect.untold = Replied(attempt, outcome)
+        effect.observe(effect.untold)
         return True
 
     async def _attempt(self, attempt: int, boot: float) -> Outcome:
@@ -175,9 +177,10 @@ class Settler:
             effect.doubt_since = effect.doubt_since or run.clocks.now()
         else:
             effect.doubt_since = None
-        written = await asyncio.shield(run.submit(outcomes=[effect.write()], evidence=effect.take_evidence()))
+        written = await asyncio.shield(run.submit(Settled([effect.write()], effect.take_evidence())))
         if not written.held:
             raise ClaimLost
+        effect.untold = None
         run.noticed(written)
 
     def _make_intent(self, attempt: int) -> Intent:

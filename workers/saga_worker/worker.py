@@ -184,6 +184,7 @@ class Worker:
                 await run.stop()
             else:
                 run.lose()  # its calls in flight go on, and what they bring is evidence
+                run.testify()
 
     async def _settle_background(self) -> None:
         if self._background:
