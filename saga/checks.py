@@ -15,7 +15,7 @@ from typing import Any
 from saga.arguments import parameter_problems
 from saga.call import Call
 from saga.core.durations import show
-from saga.core.promises import InDoubt, Kind
+from saga.core.promises import InDoubt, Kind, Late
 from saga.definition import SagaDefinition
 from saga.discovery import by_name, steps_in
 from saga.handlers import hints_of, is_async, own_parameters, signature_of
@@ -49,6 +49,7 @@ def saga_problems(definition: SagaDefinition[Any, Any]) -> list[str]:
         found += _untypable("the input's type", lambda: definition.input)
     found += _return_problems(definition.function, lambda: definition.output)
     found += by_name([*definition.given, *steps_in(definition.function)])[1]
+    found += _pivot_problems(definition)
     return [f"saga {definition.name}: {one}" for one in found]
 
 
@@ -60,6 +61,7 @@ def step_problems(step: Step[..., Any]) -> list[str]:
     found += _signature_problems(step)
     found += _undo_problems(step)
     found += _settling_problems(step)
+    found += _late_problems(step)
     found += step.policy.problems(step.service.promises)
     if step.probe is not None:
         found += step.probe.problems("status handler", ["call"], own_parameters(step.function))
@@ -129,6 +131,32 @@ def _undo_problems(step: Step[..., Any]) -> list[str]:
     if step.compensation is None and step.undo is None and not reads:
         return [f'say how it is undone: @{step.name}.compensate, undo="nothing", or reads=True']
     return []
+
+
+def _late_problems(step: Step[..., Any]) -> list[str]:
+    found: list[str] = []
+    if step.policy.late is Late.COMPENSATE and step.compensation is None:
+        found.append(f'late="compensate" has nothing to compensate with: add @{step.name}.compensate')
+    if step.policy.watch_for is not None and step.probe is None:
+        found.append(f"watch_for has nobody to ask: add @{step.name}.status, or drop it")
+    if step.policy.pivot and step.compensation is not None:
+        found.append("after its pivot a saga only goes forward: drop the compensation, or pivot=True")
+    return found
+
+
+def _pivot_problems(definition: SagaDefinition[Any, Any]) -> list[str]:
+    """After the pivot nothing is undone, so what comes behind it must not need an undo (S30)."""
+    steps = list(definition.steps.values())
+    pivots = [step.name for step in steps if step.policy.pivot]
+    if len(pivots) > 1:
+        return [f"it has {len(pivots)} pivots, {', '.join(pivots)}: keep one"]
+    after = steps[[step.name for step in steps].index(pivots[0]) + 1 :] if pivots else []
+    return [
+        f"{step.name} stands behind the pivot {pivots[0]} and would never be undone: call it before, "
+        'or say undo="nothing"'
+        for step in after
+        if step.compensation is not None
+    ]
 
 
 def _settling_problems(step: Step[..., Any]) -> list[str]:

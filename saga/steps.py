@@ -17,7 +17,7 @@ from saga.arguments import Arguments
 from saga.call import Call
 from saga.calls import StepCall, running_flow
 from saga.core.durations import Duration
-from saga.core.promises import InDoubt, Kind, Policy
+from saga.core.promises import InDoubt, Kind, Late, Policy
 from saga.errors import DefinitionError
 from saga.handlers import Handler, hints_of
 from saga.service import Retry, Service, duration
@@ -156,6 +156,8 @@ class Compensation(Generic[T, P]):
             can_probe=False,
             kind=Kind.EFFECT,
             in_doubt=InDoubt.PARK,
+            late=Late.PARK,
+            pivot=False,
         )
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
@@ -208,6 +210,9 @@ def step(
     repeatable: bool = False,
     at_most_once: bool = False,
     in_doubt: Literal["park", "accept"] = "park",
+    watch_for: Duration | None = None,
+    late: Literal["park", "compensate"] = "park",
+    pivot: bool = False,
     name: str | None = None,
 ) -> StepDecorator:
     """Make a step of a module-level function whose first parameter is the `Call`.
@@ -223,6 +228,9 @@ def step(
         reads: it changes nothing, and is retried freely.
         repeatable: a duplicate is acceptable, so unknown is sent again without asking.
         at_most_once: it can neither be asked nor repeated, and the author knows what that means (S24).
+        watch_for: how long to look for a late landing of what was settled by silence; by default the key's life.
+        late: "compensate" undoes an effect that lands late; else it waits for a person.
+        pivot: after its success the saga only goes forward, and nothing is compensated.
         in_doubt: "accept" goes on, degraded, where a doubt would park; only with undo="nothing".
         name: in identities and keys; by default the function's.
 
@@ -240,6 +248,9 @@ def step(
             probes=probes,
             kind=_kind(owner, reads=reads, repeatable=repeatable),
             in_doubt=_in_doubt(owner, in_doubt),
+            watch_for=None if watch_for is None else duration(owner, "watch_for", watch_for),
+            late=_late(owner, late),
+            pivot=pivot,
         )
         return Step(f, service, policy, name=name, undo=undo, at_most_once=at_most_once)
 
@@ -250,6 +261,12 @@ def _kind(owner: str, *, reads: bool, repeatable: bool) -> Kind:
     if reads and repeatable:
         raise DefinitionError([f"{owner}: it says both reads=True and repeatable=True: keep one"])
     return Kind.READS if reads else Kind.REPEATABLE if repeatable else Kind.EFFECT
+
+
+def _late(owner: str, word: str) -> Late:
+    if word not in set(Late):
+        raise DefinitionError([f'{owner}: late is "park" or "compensate", not {word!r}'])
+    return Late(word)
 
 
 def _in_doubt(owner: str, word: str) -> InDoubt:

@@ -81,6 +81,13 @@ class InDoubt(StrEnum):
     ACCEPT = "accept"
 
 
+class Late(StrEnum):
+    """What happens to an effect that lands after it was settled as not executed (S16)."""
+
+    PARK = "park"
+    COMPENSATE = "compensate"
+
+
 class Kind(StrEnum):
     """What a duplicate of the effect means."""
 
@@ -97,7 +104,9 @@ class Policy:
     """How one effect is sent, retried and settled.
 
     timeout: budget of one attempt. settle_within, probes: the budget of a doubt (S22).
-    pending_within: the budget of a service that keeps saying "pending" (S21).
+    pending_within: the budget of a service that keeps saying "pending" (S21). watch_for: how long an effect
+    that was settled by silence is watched; None: as long as its key lives (S16). late: what to do when it
+    lands after all. pivot: after its success the saga only goes forward (S30).
     """
 
     timeout: timedelta
@@ -108,6 +117,9 @@ class Policy:
     can_probe: bool = False
     kind: Kind = Kind.EFFECT
     in_doubt: InDoubt = InDoubt.PARK
+    watch_for: timedelta | None = None
+    late: Late = Late.PARK
+    pivot: bool = False
 
     def problems(self, promises: Promises) -> list[str]:
         """Everything in this policy that cannot work with these promises, as sentences."""
@@ -118,6 +130,13 @@ class Policy:
         ]
         if self.probes < 1:
             found.append("probes must be at least 1")
+        if self.watch_for is not None and self.watch_for <= ZERO:
+            found.append("watch_for must be more than zero")
+        if self.can_probe and not promises.dedups and self.kind is Kind.EFFECT and self.watch_for is None:
+            found.append(
+                "say how long to look for a late landing: watch_for=, because the service keeps no key whose life "
+                "would tell (S16)"
+            )
         found += self.retry.problems()
         if promises.key_lifetime is not None and promises.dedups:
             usable = promises.key_lifetime - promises.margin

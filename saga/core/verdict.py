@@ -26,7 +26,7 @@ from saga.core.evidence import (
     StatedLanded,
     StatedNever,
 )
-from saga.core.model import Kept, NotExecuted, Outcome, Refused, Succeeded, Unknown
+from saga.core.model import EffectStatus, Kept, NotExecuted, Outcome, Refused, Succeeded, Unknown
 from saga.core.promises import Kind, Policy, Promises, Remembers
 
 STATEMENT = "statement"
@@ -42,6 +42,8 @@ class Basis(StrEnum):
 
     PROOF = "proof"
     STATEMENT = "statement"
+    SILENCE = "silence"
+    """Quiescence: nothing was found when everything must have landed; a late watch follows (S16)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Verdict:
 
 def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> Verdict:
     """What the evidence proves about one effect. Pure: the same evidence always gives the same verdict."""
-    proof = _proof(evidence, promises, policy)
+    proof, basis = _proof(evidence, promises, policy)
     newest = max(outcomes(evidence), default=0)
     stated = next((e for e in reversed(evidence) if isinstance(e, StatedLanded | StatedNever)), None)
     match (proof, stated):
@@ -74,7 +76,7 @@ def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) ->
         case (NotExecuted() | Refused(), StatedLanded(by=by)):
             return Verdict(proof, contradiction=f"it did not land, although {by} stated that it did")
         case _:
-            return Verdict(proof, surplus=_surplus(evidence))
+            return Verdict(proof, basis, surplus=_surplus(evidence))
 
 
 def _surplus(evidence: Iterable[Evidence]) -> tuple[str, ...]:
@@ -89,28 +91,31 @@ def _surplus(evidence: Iterable[Evidence]) -> tuple[str, ...]:
     return found
 
 
-def _proof(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> Outcome:
+def _proof(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> tuple[Outcome, Basis]:
     landed = _landed(evidence)
     if landed is not None:
-        return landed
+        return landed, Basis.PROOF
     if any(isinstance(e, Probed) and isinstance(e.answer, Fenced) for e in evidence):
-        return NotExecuted("the service fenced the key", rule="fenced")
+        return NotExecuted("the service fenced the key", rule="fenced"), Basis.PROOF
     stored = _stored_refusal(evidence, promises)
     if stored is not None:
-        return stored
+        return stored, Basis.PROOF
     attempts = outcomes(evidence)
     if not attempts:
-        return NotExecuted("never sent", rule="no intent")
+        return NotExecuted("never sent", rule="no intent"), Basis.PROOF
     last = attempts[max(attempts)]
     doubted = [n for n, outcome in attempts.items() if isinstance(outcome, Unknown)]
     if policy.kind is Kind.READS and isinstance(last, Unknown):
-        return NotExecuted(last.reason, rule="reads")  # it changes nothing, so nothing can have happened
+        return NotExecuted(
+            last.reason, rule="reads"
+        ), Basis.PROOF  # it changes nothing, so nothing can have happened
     if policy.kind is Kind.READS or not doubted:
-        return last
+        return last, Basis.PROOF
     if _quiet(evidence, max(attempts), promises):
         # Every attempt in doubt is now proven not executed; a last refusal stands on its own (S17).
-        return last if isinstance(last, Refused) else NotExecuted("never landed", rule="quiescence")
-    return _first_doubt(attempts, doubted)
+        silent = last if isinstance(last, Refused) else NotExecuted("never landed", rule="quiescence")
+        return silent, Basis.SILENCE
+    return _first_doubt(attempts, doubted), Basis.PROOF
 
 
 def _first_doubt(attempts: dict[int, Outcome], doubted: list[int]) -> Unknown:
@@ -177,3 +182,27 @@ def _quiet(evidence: Iterable[Evidence], newest: int, promises: Promises) -> boo
         and isinstance(e.answer, NotFound | SaidRefused)
     ]
     return len(reads) >= QUIET_READS and max(reads) - min(reads) >= promises.staleness
+
+
+def contradiction(settled: EffectStatus, seen: Evidence) -> str | None:
+    """How an observation contradicts what an effect was settled as (S25); None where it does not."""
+    outcome = _said(seen)
+    match (settled, outcome):
+        case (EffectStatus.REFUSED | EffectStatus.NOT_EXECUTED, Succeeded()):
+            return f"it landed late, after it was settled as {settled}"
+        case (EffectStatus.SUCCEEDED, Refused() | NotExecuted()):
+            return "the service says that it did not happen, after it was settled as succeeded"
+        case _:
+            return None
+
+
+def _said(seen: Evidence) -> Outcome | None:
+    match seen:
+        case Replied(outcome=outcome):
+            return outcome
+        case Probed(answer=Landed(result)):
+            return Succeeded(result)
+        case Probed(answer=Fenced()):
+            return NotExecuted("fenced", rule="fenced")
+        case _:
+            return None

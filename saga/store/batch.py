@@ -173,6 +173,10 @@ def _writes(units: Sequence[Unit]) -> Iterable[tuple[Statement, dict[str, Any]]]
     sagas = [u for u in units if u.saga is not None]
     if sagas:
         yield sql.SAGAS, _sagas(sagas)
+    watched = [(u, w) for u in units for w in u.watches]
+    if watched:
+        columns = _columns([w for _, w in watched], ("step", "direction", "seconds"))
+        yield sql.WATCHES, {**columns, **_claims([u for u, _ in watched])}
     observed = [(u.saga_id, e) for u in units for e in u.evidence]
     if observed:
         yield sql.EVIDENCE, evidence_rows(observed)
@@ -192,7 +196,7 @@ def _intents(rows: list[tuple[Unit, Intent]]) -> dict[str, Any]:
 
 def _sagas(units: list[Unit]) -> dict[str, Any]:
     columns = ("seen", "status", "direction", "wake_at", "waiting_for", "output", "error", "degraded", "plan",
-               "park_cause", "park_reason", "park_detail", "alarm")  # fmt: skip
+               "park_cause", "park_reason", "park_detail", "alarm", "amendment", "calm", "past_pivot")  # fmt: skip
     values = _columns([u.saga for u in units], columns)
     return {**values, **_claims(units), "write_id": [u.write_id for u in units]}
 

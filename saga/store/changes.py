@@ -64,8 +64,21 @@ class EvidenceWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchWrite:
+    """A late watch is opened (S16). `seconds`: for how long from now."""
+
+    step: str
+    direction: Direction
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SagaWrite:
-    """Where the saga goes. `seen`: written only if the inbox still stands there; None: in any case."""
+    """Where the saga goes. `seen`: written only if the inbox still stands there; None: in any case.
+
+    amendment: JSON of what is still to be undone of a saga that has come to its end; it is cleared with an
+    end. calm: the alarm is over. past_pivot: a cancel or a deadline came too late, and is taken back (S30).
+    """
 
     status: SagaStatus
     direction: Direction
@@ -80,6 +93,9 @@ class SagaWrite:
     park_reason: str | None = None
     park_detail: str | None = None
     alarm: str | None = None
+    amendment: str | None = None
+    calm: bool = False
+    past_pivot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,7 @@ class Unit:
     intents: list[Intent] = field(default_factory=list[Intent])
     outcomes: list[OutcomeWrite] = field(default_factory=list[OutcomeWrite])
     evidence: list[EvidenceWrite] = field(default_factory=list[EvidenceWrite])
+    watches: list[WatchWrite] = field(default_factory=list[WatchWrite])
     saga: SagaWrite | None = None
 
     def touches(self) -> set[tuple[UUID, str, str, str]]:

@@ -18,6 +18,7 @@ from psycopg import AsyncConnection
 
 from saga.core.evidence import Evidence, decode
 from saga.core.model import Direction, EffectStatus
+from saga.core.verdict import contradiction
 from saga.store import statements as sql
 from saga.store.batch import evidence_rows
 from saga.store.changes import EvidenceWrite
@@ -28,16 +29,28 @@ Connection = AsyncConnection[tuple[Any, ...]]
 WAKE = Statement(
     "wake",
     "Locks one saga, whatever its status; an end stays an end. Zero rows: no such saga.",
-    "UPDATE {s}.saga SET inbox = inbox + 1, wake_at = least(wake_at, now()), alarm = coalesce(%(alarm)s, alarm),"
+    "UPDATE {s}.saga SET inbox = inbox + 1, wake_at = least(wake_at, now()),"
     " status = CASE WHEN status IN ('asleep', 'parked') THEN 'ready' ELSE status END,"
     " park_cause = NULL, park_reason = NULL, park_detail = NULL,"
     " updated_at = now() WHERE id = %(id)s RETURNING status",
 )
 EFFECT_NOW = Statement(
     "effect_now",
-    "Locks nothing. Zero rows: no such effect.",
-    "SELECT status, proof FROM {s}.effect WHERE saga_id = %(saga)s AND step = %(step)s"
-    " AND direction = %(direction)s",
+    "Locks nothing, behind the saga's lock. Zero rows: no such effect.",
+    "SELECT status FROM {s}.effect WHERE saga_id = %(saga)s AND step = %(step)s AND direction = %(direction)s",
+)
+REOPEN = Statement(
+    "reopen",
+    "Updates one saga that is locked: an end that evidence contradicts is taken up again, and remembers which end"
+    " it was. Zero rows: it has not ended, or was abandoned.",
+    "UPDATE {s}.saga SET status = 'ready', finished_at = NULL, wake_at = now(),"
+    " amendment = json_build_object('end', status), updated_at = now()"
+    " WHERE id = %(id)s AND status IN ('completed', 'compensated')",
+)
+ALARM = Statement(
+    "alarm",
+    "Updates one saga that is locked. Zero rows: no such saga.",
+    "UPDATE {s}.saga SET alarm = coalesce(alarm, %(alarm)s) WHERE id = %(id)s",
 )
 
 
@@ -59,6 +72,7 @@ class SagaRow:
     deadline_at: datetime | None
     cancel_requested: bool
     status: str
+    amendment: str | None
 
 
 @dataclass(slots=True)
@@ -131,20 +145,26 @@ async def witness(
     *,
     worker: UUID | None,
     saga_id: UUID,
-    evidence: Sequence[EvidenceWrite],
-    alarm: str | None = None,
-) -> None:
-    """Keep evidence without a claim, and wake the saga (S25, S33)."""
-    rows = {**evidence_rows([(saga_id, e) for e in evidence]), "me": worker}
+    write: EvidenceWrite,
+    seen: Evidence | None,
+) -> str | None:
+    """Keep one observation without a claim, and wake the saga (S25, S33).
+
+    Where `seen` (None: it cannot matter) contradicts what the effect was settled as, the saga is alarmed, and taken up again if it has ended and
+    the effect has landed after all. Returns the alarm.
+    """
     async with connection.transaction():
+        await connection.execute(WAKE.on(schema).encode(), {"id": saga_id})  # the saga's lock comes first
+        where = {"saga": saga_id, "step": write.step, "direction": write.direction.value}
+        row = await (await connection.execute(EFFECT_NOW.on(schema).encode(), where)).fetchone()
+        rows = {**evidence_rows([(saga_id, write)]), "me": worker}
         await connection.execute(sql.EVIDENCE.on(schema).encode(), rows)
-        await connection.execute(WAKE.on(schema).encode(), {"id": saga_id, "alarm": alarm})
-
-
-async def settled_as(
-    connection: Connection, schema: str, saga_id: UUID, step: str, direction: Direction
-) -> EffectStatus | None:
-    """How an effect stands now, to see whether late evidence contradicts it."""
-    values = {"saga": saga_id, "step": step, "direction": direction.value}
-    row = await (await connection.execute(EFFECT_NOW.on(schema).encode(), values)).fetchone()
-    return None if row is None else EffectStatus(row[0])
+        settled = None if row is None else EffectStatus(row[0])
+        said = None if settled is None or seen is None else contradiction(settled, seen)
+        if said is None:
+            return None
+        alarm = f"{write.step}: {said}"
+        await connection.execute(ALARM.on(schema).encode(), {"id": saga_id, "alarm": alarm})
+        if settled is not EffectStatus.SUCCEEDED:
+            await connection.execute(REOPEN.on(schema).encode(), {"id": saga_id})
+        return alarm

@@ -69,7 +69,8 @@ _INTENT_ROWS = (
     " AS u(saga_id, epoch, step, direction, attempt, intent_id, position, name, service, key, request_hash,"
     " arguments, timeout, key_lifetime)"
     " JOIN {s}.saga s ON s.id = u.saga_id AND s.owner = %(me)s AND s.lane = %(lane)s AND s.epoch = u.epoch"
-    " AND s.direction = u.direction AND (u.direction = 'backward' OR NOT s.cancel_requested)"
+    " AND (s.direction = u.direction OR (u.direction = 'backward' AND s.amendment IS NOT NULL))"
+    " AND (u.direction = 'backward' OR NOT s.cancel_requested)"
 )
 
 FIRST_INTENTS = Statement(
@@ -106,18 +107,23 @@ SAGAS = Statement(
     " owner = CASE WHEN u.status = 'running' THEN s.owner END,"
     " lane = CASE WHEN u.status = 'running' THEN s.lane END,"
     " wake_at = coalesce(u.wake_at, s.wake_at), waiting_for = u.waiting_for,"
-    " output = u.output::json, error = coalesce(u.error::json, s.error),"
+    " output = coalesce(u.output::json, s.output), error = coalesce(u.error::json, s.error),"
     " degraded = coalesce(u.degraded::json, s.degraded), plan = coalesce(s.plan, u.plan::json),"
     " park_cause = u.park_cause, park_reason = u.park_reason, park_detail = u.park_detail::json,"
-    " alarm = coalesce(u.alarm, s.alarm), revision = s.revision + 1, last_write = u.write_id,"
-    " updated_at = now(),"
+    " alarm = CASE WHEN u.calm THEN NULL ELSE coalesce(u.alarm, s.alarm) END,"
+    " amendment = CASE WHEN u.status IN ('completed', 'compensated') THEN NULL"
+    " ELSE coalesce(u.amendment::json, s.amendment) END,"
+    " cancel_requested = s.cancel_requested AND NOT u.past_pivot,"
+    " deadline_at = CASE WHEN u.past_pivot THEN NULL ELSE s.deadline_at END,"
+    " revision = s.revision + 1, last_write = u.write_id, updated_at = now(),"
     " finished_at = CASE WHEN u.status IN ('completed', 'compensated') THEN now() END"
     " FROM unnest(%(saga)s::uuid[], %(epoch)s::bigint[], %(write_id)s::uuid[], %(seen)s::bigint[],"
     " %(status)s::text[], %(direction)s::text[], %(wake_at)s::timestamptz[], %(waiting_for)s::text[],"
     " %(output)s::text[], %(error)s::text[], %(degraded)s::text[], %(plan)s::text[], %(park_cause)s::text[],"
-    " %(park_reason)s::text[], %(park_detail)s::text[], %(alarm)s::text[])"
+    " %(park_reason)s::text[], %(park_detail)s::text[], %(alarm)s::text[], %(amendment)s::text[],"
+    " %(calm)s::bool[], %(past_pivot)s::bool[])"
     " AS u(saga_id, epoch, write_id, seen, status, direction, wake_at, waiting_for, output, error, degraded,"
-    " plan, park_cause, park_reason, park_detail, alarm)"
+    " plan, park_cause, park_reason, park_detail, alarm, amendment, calm, past_pivot)"
     " WHERE s.id = u.saga_id AND s.owner = %(me)s AND s.lane = %(lane)s AND s.epoch = u.epoch"
     " AND (u.seen IS NULL OR s.inbox = u.seen)"
     " RETURNING s.id",
@@ -134,9 +140,21 @@ EVIDENCE = Statement(
     " ON CONFLICT (id) DO NOTHING",
 )
 
+WATCHES = Statement(
+    "watches",
+    "Inserts late watches of sagas that this batch has locked. Zero rows: they are watched already.",
+    "INSERT INTO {s}.watch (saga_id, step, direction, next_at, until)"
+    " SELECT u.saga_id, u.step, u.direction, now() + make_interval(secs => least(10, u.seconds)),"
+    " now() + make_interval(secs => u.seconds)"
+    " FROM unnest(%(saga)s::uuid[], %(epoch)s::bigint[], %(step)s::text[], %(direction)s::text[],"
+    " %(seconds)s::float8[]) AS u(saga_id, epoch, step, direction, seconds)"
+    " JOIN {s}.saga s ON s.id = u.saga_id AND s.owner = %(me)s AND s.lane = %(lane)s AND s.epoch = u.epoch"
+    " ON CONFLICT (saga_id, step, direction) DO NOTHING",
+)
+
 _SAGA_COLUMNS = (
     "id, name, version, key, epoch, inbox, direction, input, degraded, error, plan, deadline_at,"
-    " cancel_requested, status"
+    " cancel_requested, status, amendment"
 )
 
 CLAIM = Statement(

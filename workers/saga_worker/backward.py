@@ -15,7 +15,7 @@ from saga.core.unwind import Finished, Plan, unwind
 from saga.store.changes import SagaWrite
 from saga_worker import records
 from saga_worker.effects import LiveEffect, Parking
-from saga_worker.forward import typed_result
+from saga_worker.forward import landed_result, typed_result
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
@@ -54,7 +54,7 @@ class Backward:
         self.parking: Parking | None = None
         for effect in run.effects.of(Direction.BACKWARD):
             forward = self._forward(effect.identity)
-            effect.undoes = (typed_result(forward), forward.key)
+            effect.undoes = (landed_result(forward), forward.key)
 
     def advance(self) -> list[LiveEffect]:
         """The next compensation that is to begin, if none is under way."""

@@ -14,9 +14,7 @@ from uuid import UUID
 
 import psycopg
 
-from saga.core.evidence import Evidence, Probed, Replied
-from saga.core.evidence import Landed as ProbeLanded
-from saga.core.model import EffectStatus, Succeeded
+from saga.core.evidence import Evidence
 from saga.core.promises import Kind
 from saga.logs import log
 from saga.store import leases, sagas, wakeups
@@ -24,6 +22,7 @@ from saga.store.connections import Connection, connect
 from saga.store.sagas import Recorded, SagaRow
 from saga_worker.effects import LiveEffect
 from saga_worker.requests import serve_requests
+from saga_worker.watches import serve_watches
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
@@ -72,21 +71,15 @@ class Chores:
         """Keep evidence without a claim, wake the saga, and alarm when it contradicts what was settled."""
         schema = self._worker.schema
         write = effect.evidence_write(seen)
+        judged = None if effect.policy.kind is Kind.READS else seen  # a read changes nothing, however late
 
-        async def go(connection: Connection) -> None:
-            status = await sagas.settled_as(connection, schema, saga_id, effect.identity, effect.direction)
-            alarm = None
-            denied = status in {EffectStatus.REFUSED, EffectStatus.NOT_EXECUTED}
-            if (
-                denied and _says_landed(seen) and effect.policy.kind is not Kind.READS
-            ):  # a read changed nothing
-                alarm = f"{effect.identity} landed late, after it was settled as {status}"
-            await sagas.witness(
-                connection, schema, worker=worker, saga_id=saga_id, evidence=[write], alarm=alarm
+        async def go(connection: Connection) -> str | None:
+            return await sagas.witness(
+                connection, schema, worker=worker, saga_id=saga_id, write=write, seen=judged
             )
 
-        log.warning("late_evidence", saga_id=str(saga_id), step=effect.identity)
-        await self._patiently(go)
+        alarm = await self._patiently(go)
+        log.warning("late_evidence", saga_id=str(saga_id), step=effect.identity, alarm=alarm)
 
     async def run(self) -> None:
         """Do the rounds until cancelled."""
@@ -109,6 +102,7 @@ class Chores:
         if await leases.ready_due(connection, schema):
             self._worker.memory.poke()
         await serve_requests(connection, self._worker)
+        await serve_watches(connection, self._worker)
         due = await leases.next_due(connection, schema)
         return ROUND_MAX_S if due is None else min(max(due, ROUND_MIN_S), ROUND_MAX_S)
 
@@ -141,11 +135,3 @@ class Chores:
                     if self._connection is not None:
                         await self._connection.close()
             await asyncio.sleep(PAUSE_S)
-
-
-def _says_landed(seen: Evidence) -> bool:
-    match seen:
-        case Replied(outcome=Succeeded()) | Probed(answer=ProbeLanded()):
-            return True
-        case _:
-            return False

@@ -157,10 +157,15 @@ class Forward:
         fresh.clear()
 
 
-def typed_result(effect: LiveEffect) -> object:
-    """The effect's result, as the function and a compensation get it."""
+def landed_result(effect: LiveEffect) -> object:
+    """The result of an effect that landed, in time or late, as its compensation gets it."""
+    return typed_result(effect) if effect.late is None else typed_result(effect, effect.late.result)
+
+
+def typed_result(effect: LiveEffect, text: str | None = None) -> object:
+    """The effect's result, as the function and a compensation get it; or the one in `text`."""
     try:
-        return effect.result()
+        return effect.result() if text is None else effect.step.decode_result(text)
     except ValueError as error:
         raise CodeChanged(
             f"the recorded result of {effect.identity} no longer fits: {error}",

@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from saga.calls import Call
+from saga.call import Call
 from saga.core.evidence import Phase, Probed, word
-from saga.core.model import Direction
-from saga.store import sagas
 from saga.store.connections import Connection
 from saga.store.requests import ProbeRequest, answer_request, take_requests
-from saga_worker.effects import LiveEffect, from_row
+from saga_worker.asking import effect_of
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
@@ -35,7 +33,7 @@ async def _answer(worker: Worker, request: ProbeRequest) -> None:
 
 
 async def _probe(connection: Connection, worker: Worker, request: ProbeRequest) -> dict[str, object]:
-    effect = await _effect(connection, worker, request)
+    effect = await effect_of(connection, worker, request)
     if effect is None:
         return {"error": f"there is no effect {request.step} ({request.direction}) in this saga"}
     if effect.handlers.probe is None:
@@ -52,21 +50,3 @@ async def _probe(connection: Connection, worker: Worker, request: ProbeRequest) 
     result = getattr(answer, "result", None)
     return {"answer": word(answer), "phase": seen.phase.value, "result": result and json.loads(result),
             "reason": getattr(answer, "reason", None)}  # fmt: skip
-
-
-async def _effect(connection: Connection, worker: Worker, request: ProbeRequest) -> LiveEffect | None:
-    recorded = (await sagas.recorded(connection, worker.schema, [request.saga_id]))[request.saga_id]
-    rows = {(r.step, r.direction): r for r in recorded.effects}
-    row = rows.get((request.step, request.direction))
-    forward = rows.get((request.step, Direction.FORWARD))
-    if row is None or forward is None:
-        return None
-    definition = worker.engine.definition(request.name, request.version)
-    step = definition.steps[forward.name]
-    handlers = step if request.direction is Direction.FORWARD else step.compensation
-    if handlers is None:
-        return None
-    effect = from_row(row, recorded.evidence[row.step, row.direction], handlers, worker.clocks)
-    if request.direction is Direction.BACKWARD:
-        effect.undoes = (step.decode_result(forward.result or "null"), forward.key)
-    return effect

@@ -8,12 +8,14 @@ but the turn and the release is refused by the database while the inbox moved.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from saga.core.model import SagaStatus
+from saga.core.model import ENDS, Direction, EffectStatus, EndCause, ParkCause, SagaStatus
 from saga.logs import log
 from saga.store.changes import SagaWrite
 from saga_worker import backward, records
+from saga_worker.amending import amended
+from saga_worker.effects import LiveEffect, Parking
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
@@ -53,11 +55,40 @@ def _parked(run: Run) -> SagaWrite | None:
 
 
 def _ended(run: Run) -> SagaWrite | None:
+    if run.amending is not None:
+        return run.amending.ended(run.inbox)
+    end = _end(run)
+    if end is not None and end.status in ENDS and run.effects.landed_late():
+        return amended(run, end)
+    return end
+
+
+def _end(run: Run) -> SagaWrite | None:
     if run.backward is not None:
         return run.backward.compensated(run.inbox)
     if run.turning is not None:
-        return backward.turned(run, backward.plan_of(run), run.turning)
+        return _turned(run, run.turning)
     return None if run.forward is None else run.forward.completed(run.inbox)
+
+
+def _turned(run: Run, error: dict[str, Any]) -> SagaWrite:
+    """Judged only now that everything in flight is settled: after its pivot a saga does not turn (S27, S30)."""
+    pivots = [e for e in run.effects.of(Direction.FORWARD) if e.policy.pivot and _landed(e)]
+    if not pivots:
+        return backward.turned(run, backward.plan_of(run), error)
+    if error["cause"] in {EndCause.CANCELLED, EndCause.DEADLINE}:
+        log.warning("turn_came_too_late", saga_id=str(run.saga.id), cause=error["cause"])
+        return SagaWrite(SagaStatus.RUNNING, Direction.FORWARD, seen=None, past_pivot=True)
+    reason = (
+        f"it failed after its pivot {pivots[0].identity}: {error.get('code', '')} {error.get('message', '')}"
+    )
+    return records.parked(
+        Parking(ParkCause.AFTER_PIVOT, reason, error), Direction.FORWARD, run.inbox, run.alarm
+    )
+
+
+def _landed(effect: LiveEffect) -> bool:
+    return effect.status is EffectStatus.SUCCEEDED
 
 
 def _released(run: Run) -> SagaWrite | None:

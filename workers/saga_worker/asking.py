@@ -1,0 +1,37 @@
+"""An effect of a saga that this worker does not run, loaded to ask about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from saga.core.model import Direction
+from saga.store import sagas
+from saga.store.connections import Connection
+from saga.store.requests import ProbeRequest
+from saga.store.watches import Watch
+from saga_worker.effects import LiveEffect, from_row
+
+if TYPE_CHECKING:
+    from saga_worker.worker import Worker
+
+
+async def effect_of(connection: Connection, worker: Worker, asked: ProbeRequest | Watch) -> LiveEffect | None:
+    """The effect as it is recorded, or None when it, or its step in the code, is not there.
+
+    Raises:
+        ValueError: what is recorded no longer fits the step's types.
+    """
+    recorded = (await sagas.recorded(connection, worker.schema, [asked.saga_id]))[asked.saga_id]
+    rows = {(row.step, row.direction): row for row in recorded.effects}
+    row = rows.get((asked.step, asked.direction))
+    forward = rows.get((asked.step, Direction.FORWARD))
+    if row is None or forward is None:
+        return None
+    step = worker.engine.definition(asked.name, asked.version).steps.get(forward.name)
+    handlers = step if step is None or asked.direction is Direction.FORWARD else step.compensation
+    if step is None or handlers is None:
+        return None
+    effect = from_row(row, recorded.evidence[row.step, row.direction], handlers, worker.clocks)
+    if asked.direction is Direction.BACKWARD:
+        effect.undoes = (step.decode_result(forward.result or "null"), forward.key)
+    return effect

@@ -1,0 +1,43 @@
+"""Asks about effects that were settled by silence, and tells when one has landed after all (S16).
+
+Rule that holds here: "not found" is the expected answer and is not kept; a landing is evidence, it alarms, and
+whoever owns the saga decides what follows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from saga.call import Call
+from saga.core.evidence import Fenced, Landed, NoAnswer, Phase, Probed
+from saga.store import watches
+from saga.store.connections import Connection
+from saga.store.watches import Watch
+from saga_worker.asking import effect_of
+
+if TYPE_CHECKING:
+    from saga_worker.worker import Worker
+
+
+async def serve_watches(connection: Connection, worker: Worker) -> None:
+    """Take the watches that are due, and ask in the background."""
+    for watch in await watches.take(connection, worker.schema, worker.engine.registry_serves()):
+        worker.in_background(_ask(worker, watch))
+
+
+async def _ask(worker: Worker, watch: Watch) -> None:
+    async with await worker.engine.connect() as connection:
+        effect = await effect_of(connection, worker, watch)
+        if effect is None or effect.handlers.probe is None:
+            return  # the code has no probe any more: the next deploy may have it again
+        budget = worker.clocks.boot() + effect.policy.timeout.total_seconds()
+        call = Call(
+            effect.key, None, effect.attempt, str(watch.saga_id), effect.identity, budget, wanted=False
+        )
+        asked_at = worker.clocks.now()
+        answer = await worker.performer.probe(effect, call)
+        if isinstance(answer, Landed):
+            await worker.keep(watch.saga_id, effect, Probed(effect.attempt, answer, Phase.QUIET, asked_at))
+        over = watch.last and not isinstance(answer, NoAnswer)
+        if over or isinstance(answer, Landed | Fenced):
+            await watches.drop(connection, worker.schema, watch)
