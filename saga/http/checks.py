@@ -21,7 +21,9 @@ def check_client(client: httpx.Client | httpx.AsyncClient) -> None:
     """
     problems: list[str] = []
     if client.follow_redirects:
-        problems.append("this httpx client follows redirects, and a 307 sends a POST again: follow_redirects=False")
+        problems.append(
+            "this httpx client follows redirects, and a 307 sends a POST again: follow_redirects=False"
+        )
     if isinstance(client.auth, httpx.DigestAuth):
         problems.append("this httpx client logs in by DigestAuth, which sends the request twice: use a token")
     transports: list[Any] = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]

@@ -16,8 +16,8 @@ import pytest
 
 from saga import NotExecuted, Refused
 from saga.http import blocking_client, classify, client
-from tests.support import hostile
-from tests.support.hostile import Behaviour, Hostile
+from saga.testing import hostile
+from saga.testing.hostile import Behaviour, Hostile
 
 JSON = b'{"error": {"code": "card_declined", "message": "No funds."}}'
 SHORT = "200ms"
@@ -176,7 +176,7 @@ def test_a_busy_pool_executed_nothing() -> None:
         ) as http:
             with Hostile(hostile.never_answers) as server:
                 first = asyncio.create_task(http.post(server.url, timeout=5))
-                await server.has_read()
+                assert await asyncio.to_thread(server.was_read.wait, 5)
                 second = await asyncio.gather(http.post(server.url), return_exceptions=True)
                 first.cancel()
                 await asyncio.gather(first, return_exceptions=True)

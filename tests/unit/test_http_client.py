@@ -11,8 +11,8 @@ import pytest
 from saga import Call, NotExecuted
 from saga.call import current_call
 from saga.http import blocking_client, client
-from tests.support import hostile
-from tests.support.hostile import Hostile
+from saga.testing import hostile
+from saga.testing.hostile import Hostile
 
 OK = hostile.answers(200, b'{"ok": true}')
 
@@ -76,7 +76,7 @@ async def test_a_cancelled_request_is_reset() -> None:
     http = client("", timeout="1h")
     with Hostile(hostile.never_answers) as server:
         task = asyncio.create_task(http.post(server.url))
-        await server.has_read()
+        assert await asyncio.to_thread(server.was_read.wait, 5)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert await asyncio.to_thread(server.saw_reset.wait, 5)
