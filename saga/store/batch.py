@@ -170,13 +170,13 @@ def _writes(units: Sequence[Unit]) -> Iterable[tuple[Statement, dict[str, Any]]]
     later = [(u, i) for u, i in intents if i.attempt > 1]
     if later:
         yield sql.NEXT_INTENTS, _intents(later)
-    sagas = [u for u in units if u.saga is not None]
-    if sagas:
-        yield sql.SAGAS, _sagas(sagas)
     watched = [(u, w) for u in units for w in u.watches]
     if watched:
         columns = _columns([w for _, w in watched], ("step", "direction", "seconds"))
         yield sql.WATCHES, {**columns, **_claims([u for u, _ in watched])}
+    sagas = [u for u in units if u.saga is not None]
+    if sagas:
+        yield sql.SAGAS, _sagas(sagas)
     observed = [(u.saga_id, e) for u in units for e in u.evidence]
     if observed:
         yield sql.EVIDENCE, evidence_rows(observed)
