@@ -233,7 +233,8 @@ class Run:
             return  # the worker ends every run
         if error is not None:
             self.broken(error)
-        elif not done.result().held:
+            return
+        if not done.result().held:
             self.worker.memory.lost(self)
             return
         for outcome in settled.outcomes:
