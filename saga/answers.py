@@ -17,9 +17,14 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Landed(Generic[T_co]):
-    """The service has the effect, and this is its result."""
+    """The service has the effect, and this is its result.
+
+    also: the results of further effects under the same key, when the service made more than one (S23). Give the
+    one whose id is known first, else the oldest.
+    """
 
     result: T_co
+    also: tuple[T_co, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 
 from saga import database
+from saga.answers import Answer
 from saga.core.keys import input_hash
 from saga.definition import SagaDefinition
 from saga.errors import KeyConflict, Unstorable
@@ -193,6 +194,21 @@ class Engine:
     def handle(self, saga: SagaDefinition[Any, Out], *, key: str) -> Handle[Out]:
         """A handle on a saga that was started elsewhere, by its key. Nothing is read yet."""
         return Handle(self, saga, key=key)
+
+    async def witness(self, key: str, answer: Answer[Any]) -> None:
+        """Tell the engine what was heard of an effect: a webhook, say. Evidence, at any time, also after the end.
+
+        Args:
+            key: the idempotency key that the call was made under.
+            answer: as a probe answers: Landed(result), Refused(code), NotFound(), Pending(), Fenced().
+
+        Raises:
+            NotFoundError: no effect has this key.
+            ValueError: the result is not of the step's type.
+        """
+        from saga.witnessing import witness  # noqa: PLC0415 - a service without webhooks never needs it
+
+        await witness(self, key, answer)
 
     async def read(self, saga_id: UUID | None, name: str, key: str) -> SagaState | None:
         """The saga's row as callers see it, or None."""

@@ -213,8 +213,8 @@ def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
         return seen.NoAnswer(f"{type(error).__name__}: {_said(error)}")
     answer: answers.Answer[Any] = asked.result()
     match answer:
-        case answers.Landed(result=result):
-            return _landed(effect, result)
+        case answers.Landed(result=result, also=also):
+            return _landed(effect, result, also)
         case errors.Refused(code=code, message=message):
             return seen.SaidRefused(code, message)
         case answers.NotFound():
@@ -227,10 +227,11 @@ def _answer(effect: LiveEffect, asked: asyncio.Future[Any]) -> seen.ProbeAnswer:
             return seen.NoAnswer(f"the probe returned {clean(_shown(answer))[:SHOWN]}, which is no answer")
 
 
-def _landed(effect: LiveEffect, result: object) -> seen.ProbeAnswer:
+def _landed(effect: LiveEffect, result: object, also: tuple[object, ...]) -> seen.ProbeAnswer:
     if isinstance(effect.handlers, Compensation):
-        return seen.Landed("null")
+        return seen.Landed("null", tuple("null" for _ in also))
     try:
-        return seen.Landed(effect.step.encode_result(result))
+        encode = effect.step.encode_result
+        return seen.Landed(encode(result), tuple(encode(one) for one in also))
     except Exception as refusal:  # noqa: BLE001 - whatever the value's type raises
         return seen.NoAnswer(f"it landed, with a result that cannot be stored: {_said(refusal)}")
