@@ -41,10 +41,12 @@ LOCK = Statement(
 )
 APPLY = Statement(
     "act_apply",
-    "Updates the saga that act_lock has locked, compare-and-set on its revision; wakes it. Zero rows: cannot be.",
+    "Updates the saga that act_lock has locked, compare-and-set on its revision; wakes it. Zero rows: cannot be."
+    " Whoever acts on a surplus has seen it: that alarm is over.",
     "UPDATE {s}.saga SET cancel_requested = cancel_requested OR %(cancel)s, inbox = inbox + 1,"
     " wake_at = least(wake_at, now()), revision = revision + 1, updated_at = now(),"
     " status = CASE WHEN status IN ('asleep', 'parked') THEN 'ready' ELSE status END,"
+    " alarm = CASE WHEN park_cause = 'surplus' THEN NULL ELSE alarm END,"
     " park_cause = NULL, park_reason = NULL, park_detail = NULL"
     " WHERE id = %(id)s AND revision = %(revision)s RETURNING status, revision",
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saga.core.evidence import Evidence, RetryAsked, StatedLanded, StatedNever
-from saga.core.model import ENDS, Direction, EffectStatus, SagaStatus
+from saga.core.model import ENDS, Direction, EffectStatus, ParkCause, SagaStatus
 from saga.core.verdict import UNSTORABLE
 from saga.errors import NotFoundError, Unsafe
 from saga.store import audit
@@ -61,6 +61,8 @@ async def compensate(connection: Connection, schema: str, act: Act) -> Acted:
     def allow(seen: Seen) -> None:
         if seen.status is not SagaStatus.PARKED:
             raise Unsafe(f"{seen.key} is {seen.status} and not parked: use `saga cancel` on one that moves")
+        if seen.park_cause is ParkCause.LANDED_LATE:
+            return  # what landed late is undone, whichever end the saga had (S16)
         if seen.direction is Direction.BACKWARD:
             raise Unsafe(f"{seen.key} is being undone already: see `saga why {seen.id}`")
 
