@@ -31,6 +31,8 @@ PROBE_FIRST = timedelta(milliseconds=500)
 PROBE_MOST = timedelta(seconds=60)
 QUIET_GAP = timedelta(milliseconds=100)
 """The least distance of two quiet reads where the service promises no staleness at all."""
+LONGEST_WAIT = timedelta(days=1)
+"""The most that a service's "retry after" can make us wait before the next attempt."""
 
 
 class Action(StrEnum):
@@ -167,14 +169,15 @@ def _send(effect: EffectFacts, now: datetime, jitter: float) -> Command:
     done = effect.attempts
     if done == 0:
         return Send(1)
-    if effect.ended is None:
-        return Send(done + 1)
-    due = effect.ended + effect.policy.retry.delay(done, jitter)
-    newest = outcomes(effect.evidence).get(done)
-    if isinstance(newest, NotExecuted | Unknown) and newest.retry_after is not None:  # S18: wait as told
-        due = max(due, effect.ended + timedelta(seconds=newest.retry_after))
-    if not effect.promises.dedups and effect.policy.kind is Kind.EFFECT and effect.quiet_from is not None:
-        due = max(due, effect.quiet_from)  # S33: nothing dedups, so the old call must be over
+    due = now
+    if effect.ended is not None:
+        due = effect.ended + effect.policy.retry.delay(done, jitter)
+        newest = outcomes(effect.evidence).get(done)
+        if isinstance(newest, NotExecuted | Unknown) and newest.retry_after is not None:  # S18: wait as told
+            due = max(due, effect.ended + _told(newest.retry_after, LONGEST_WAIT))
+    if not effect.promises.dedups and effect.policy.kind is Kind.EFFECT:
+        # S33: nothing dedups, so the old call must be over; a body that has not returned is not (S11).
+        due = max(due, effect.quiet_from or now + PROBE_FIRST)
     return Send(done + 1) if due <= now else Wait(due, "the next attempt is due")
 
 
@@ -193,12 +196,17 @@ def _probe(effect: EffectFacts, now: datetime, jitter: float) -> Command:
 
 def _probe_delay(effect: EffectFacts, last: Probed, jitter: float) -> timedelta:
     match last.answer:
-        case Pending(retry_after=float(seconds)):
-            return timedelta(seconds=seconds)
+        case Pending(retry_after=seconds) if seconds is not None:
+            return max(QUIET_GAP, _told(seconds, effect.policy.pending_within))
         case NotFound() | SaidRefused() if last.phase is Phase.QUIET:
             return max(effect.promises.staleness, QUIET_GAP)
         case _:
             return max(QUIET_GAP, backoff(max(effect.probes, 1), PROBE_FIRST, PROBE_MOST, jitter))
+
+
+def _told(seconds: float, most: timedelta) -> timedelta:
+    """A wait that a service asked for, whatever number it sent (S18, S21)."""
+    return timedelta(seconds=min(max(0.0, seconds), most.total_seconds()))
 
 
 def _reason(effect: EffectFacts) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from saga.core.evidence import (
@@ -19,6 +20,7 @@ from saga.core.evidence import (
     Landed,
     Lost,
     NotFound,
+    Pending,
     Phase,
     Probed,
     Replied,
@@ -75,8 +77,25 @@ def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) ->
             return Verdict(proof, contradiction=f"it landed, although {by} stated that it never did")
         case (NotExecuted() | Refused(), StatedLanded(by=by)):
             return Verdict(proof, contradiction=f"it did not land, although {by} stated that it did")
+        case (Succeeded(), _) if policy.kind is not Kind.READS:
+            return Verdict(
+                proof, basis, contradiction=_against(evidence, promises, policy), surplus=_surplus(evidence)
+            )
         case _:
             return Verdict(proof, basis, surplus=_surplus(evidence))
+
+
+def _against(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> str | None:
+    """What the rest of the evidence would have proven, of an effect that landed all the same (S25)."""
+    landings = {e.attempt for e in evidence if isinstance(e, Replied) and isinstance(e.outcome, Succeeded)}
+    if len(landings) > 1 and not promises.dedups and policy.kind is Kind.EFFECT:
+        return f"it landed more than once: attempts {', '.join(map(str, sorted(landings)))} succeeded"
+    without = [e for e in evidence if _landed([e]) is None]
+    match _proof(without, promises, policy)[0]:
+        case Refused(rule=rule) | NotExecuted(rule=rule) if outcomes(without):
+            return f"it landed, although it was proven that it did not ({rule})"
+        case _:
+            return None
 
 
 def _surplus(evidence: Iterable[Evidence]) -> tuple[str, ...]:
@@ -106,9 +125,8 @@ def _proof(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> 
     last = attempts[max(attempts)]
     doubted = [n for n, outcome in attempts.items() if isinstance(outcome, Unknown)]
     if policy.kind is Kind.READS and isinstance(last, Unknown):
-        return NotExecuted(
-            last.reason, rule="reads"
-        ), Basis.PROOF  # it changes nothing, so nothing can have happened
+        # It changes nothing, so nothing can have happened.
+        return NotExecuted(last.reason, rule="reads"), Basis.PROOF
     if policy.kind is Kind.READS or not doubted:
         return last, Basis.PROOF
     if _quiet(evidence, max(attempts), promises):
@@ -173,14 +191,17 @@ def _stored_refusal(evidence: Iterable[Evidence], promises: Promises) -> Refused
 
 def _quiet(evidence: Iterable[Evidence], newest: int, promises: Promises) -> bool:
     """At least two "not found", spaced by the staleness, asked after everything must have landed (S16)."""
-    reads = [
-        e.at
-        for e in evidence
-        if isinstance(e, Probed)
-        and e.phase is Phase.QUIET
-        and e.attempt == newest
-        and isinstance(e.answer, NotFound | SaidRefused)
-    ]
+    reads: list[datetime] = []
+    for item in evidence:
+        match item:
+            case Probed(attempt=n, phase=Phase.QUIET, at=at, answer=NotFound() | SaidRefused()) if (
+                n == newest
+            ):
+                reads.append(at)
+            case Probed(answer=Pending()):
+                reads.clear()  # it is still at it, later than it promised: what was read before is worth nothing
+            case _:
+                pass
     return len(reads) >= QUIET_READS and max(reads) - min(reads) >= promises.staleness
 
 
