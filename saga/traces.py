@@ -1,7 +1,7 @@
 """Where an exception came from: clients say too little in the exception's class, its traceback says the rest.
 
-Rule that holds here: what is found only ever takes a proof away or confirms one that the class suggests; an
-exception without a traceback (pickled, made by hand) is never more proof than one with it.
+Rule that holds here: only what a client itself put into an exception counts (explicit causes and arguments),
+and never its context, which may be an earlier request's failure that the step was handling.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Any
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it was made from: causes, contexts, urllib3's `reason`, exceptions as arguments."""
+def made_of(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it was made from: its cause, exceptions as arguments, urllib3's `reason`, botocore's `error`."""
     seen: set[int] = set()
     pending: list[Any] = [error]
     while pending:
@@ -21,12 +21,14 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(at))
         yield at
-        pending += [at.__cause__, at.__context__, getattr(at, "reason", None), *at.args]
+        named: Any = getattr(at, "kwargs", None)
+        told: Any = named.get("error") if isinstance(named, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        pending += [at.__cause__, getattr(at, "reason", None), told, *at.args]
 
 
 def frames(error: BaseException, named: Container[str]) -> Iterator[FrameType]:
     """The frames of functions with these names that `error`, or what it was made from, came through."""
-    for one in chain(error):
+    for one in made_of(error):
         at = one.__traceback__
         while at is not None:
             if at.tb_frame.f_code.co_name in named:

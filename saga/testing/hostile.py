@@ -130,7 +130,7 @@ class Hostile:
         self._listener.listen(0)
         for _ in range(4):
             filler = socket.socket()
-            filler.setblocking(False)
+            filler.settimeout(0)
             filler.connect_ex(self._listener.getsockname())
             self._fillers.append(filler)
 

@@ -124,7 +124,7 @@ def _sentence(claim: Letter, complete: int) -> str:
     return f"taken for {WORDS[claim]}, which nothing proves"
 
 
-class _Overtime(Exception):  # noqa: N818 - never raised
+class _Overtime(Exception):
     """The attempt did not end."""
 
 

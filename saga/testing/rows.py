@@ -80,6 +80,7 @@ MISBEHAVIOUR: tuple[Row, ...] = (
     _row("closes kept-alive connections", hostile.closes_kept_alive, "US"),
 )
 
+_WITHOUT_BODY = 304
 _BEFORE = "the service judges this before it executes anything"
 _OWN = "the API says no in its own error format"
 _SHED = "a profile may say that the service sheds before it executes"
@@ -98,9 +99,8 @@ def statuses(body: bytes = OWN_ERROR, kind: str = "application/json") -> Iterato
     """A row for every status that is no success."""
     for status in STATUSES:
         may, why = _MAY[status]
-        yield _row(
-            f"replies {status}", hostile.answers(status, b"" if status == 304 else body, kind), may, why
-        )  # noqa: PLR2004 - 304 has no body
+        reply = hostile.answers(status, b"" if status == _WITHOUT_BODY else body, kind)
+        yield _row(f"replies {status}", reply, may, why)
 
 
 def every_row() -> Iterator[Row]:
