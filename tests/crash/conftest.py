@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator
+import subprocess
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
+from examples.checkout.processes import child_environment
 from examples.checkout.services.control import Point, Services, start_all
 from tests.support.crew import Crew
 from tests.support.doors import Doors
 from tests.support.fire import engine_for
+from tests.support.repository import ROOT
 from tests.support.stage import Stage
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 _numbers = itertools.count(1)
 
@@ -58,6 +64,20 @@ def crew(stage: Stage, services: Services, doors: Doors, tmp_path: Path) -> Gene
     with Crew(tmp_path, environment) as made:
         yield made
     stage.assert_ownership_is_sound()
+
+
+@pytest.fixture
+def shell(stage: Stage) -> Shell:
+    """The `saga` command, in a process of its own."""
+    environment = child_environment({"SAGA_DATABASE_URL": stage.url, "SAGA_APP": "tests.support.fire:engine"})
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "saga.cli.main", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    return run
 
 
 @pytest.fixture

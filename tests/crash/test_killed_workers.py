@@ -76,7 +76,9 @@ def test_after_the_send(stage: Stage, crew: Crew, services: Services, order: str
     services.payment.open_gate("charge", point)
     assert_bought(services, order)
     sends = services.payment.book().arrivals("charge", order)
-    assert len(sends) == (2 if point is Point.BEFORE else 1)  # what has landed is found by asking, and not sent again
+    assert len(sends) == (
+        2 if point is Point.BEFORE else 1
+    )  # what has landed is found by asking, and not sent again
 
 
 @GHOSTS
@@ -116,7 +118,7 @@ def test_after_that_commit_and_before_the_next_send(
 
 @pytest.mark.parametrize("name", ["refund", "release"])
 def test_before_a_compensation_is_sent(
-    stage: Stage, crew: Crew, services: Services, doors: Doors, order: str, name: str
+    stage: Stage, crew: Crew, services: Services, doors: Doors, order: str, *, name: str
 ) -> None:
     """Killed in the middle of the way back, before a send: everything is undone once, in the plan's order."""
     first = crew.hire()
@@ -127,17 +129,20 @@ def test_before_a_compensation_is_sent(
     crew.hire()
     stage.wait_for(order, "compensated")
     assert_undone(services, order)
-    assert [k.name for k in doors.knocks(order) if k.name in {"refund", "release"} and k.pid != first.pid][
-        0
-    ] == name
+    after = [k.name for k in doors.knocks(order) if k.name in {"refund", "release"} and k.pid != first.pid]
+    assert after == (["refund", "release"] if name == "refund" else ["release"])
 
 
 @pytest.mark.parametrize(
     ("service", "operation", "point"),
-    [("payment", "refund", Point.BEFORE), ("payment", "refund", Point.AFTER), ("inventory", "release", Point.AFTER)],
+    [
+        ("payment", "refund", Point.BEFORE),
+        ("payment", "refund", Point.AFTER),
+        ("inventory", "release", Point.AFTER),
+    ],
 )
 def test_with_a_compensation_in_flight(
-    stage: Stage, crew: Crew, services: Services, order: str, service: str, operation: str, point: Point
+    stage: Stage, crew: Crew, services: Services, order: str, *, service: str, operation: str, point: Point
 ) -> None:
     """Killed with an undo out there: it is asked about like everything else, and nothing is undone twice."""
     gate = getattr(services, service)

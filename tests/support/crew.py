@@ -39,7 +39,7 @@ class CrewMember:
         return self._process.pid
 
     def kill(self) -> None:
-        """kill -9; returns when it is gone."""
+        """Kill -9; returns when it is gone."""
         self._process.kill()
         self._process.wait()
 

@@ -5,9 +5,11 @@ Rule: everything here reads, or holds a lock in a transaction of the test's own;
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -15,10 +17,15 @@ from psycopg.rows import dict_row
 from psycopg.types.string import TextLoader
 
 from saga import Engine
+from saga.core.model import Direction
 from saga.definition import SagaDefinition
 from saga.dev.processes import wait_until
+from saga.store import operators
+from saga.store.acts import Act
+from saga.store.connections import connect
+from saga.store.operators import Said
 from saga.store.urls import conninfo
-from tests.support.fire import Purchase
+from tests.support.till import Purchase
 
 OWNERSHIP = """
 CREATE TABLE ownership (
@@ -138,6 +145,23 @@ class Stage:
             yield
             holder.rollback()
 
+    def state_both_ways(self, key: str, step: str, result: str) -> Callable[[], list[BaseException | None]]:
+        """Two operators who saw the same state opposite things at once; returns when both wait for the row."""
+        saw = self.saga(key)
+        pool = ThreadPoolExecutor(2)
+
+        def say(who: str, said: str | None) -> None:
+            act = Act(saw["id"], saw["revision"], who, "seen in the bank's list")
+            asyncio.run(_state(self.url, act, Said(step, Direction.FORWARD, said)))
+
+        both = [pool.submit(say, "ann", result), pool.submit(say, "bob", None)]
+        wait_until(lambda: len(self.waiting("saga")) >= len(both), 10, "two operators who wait")
+
+        def outcomes() -> list[BaseException | None]:
+            return [one.exception(10) for one in both]
+
+        return outcomes
+
     def assert_ownership_is_sound(self) -> None:
         """Intervals of one saga never overlap, epochs rise by one, and each intent was made by its owner."""
         overlaps = self.rows(
@@ -151,3 +175,9 @@ class Stage:
         assert gaps == []
         strangers = self.rows("SELECT * FROM intent WHERE owner IS DISTINCT FROM worker")
         assert strangers == []
+
+
+async def _state(url: str, act: Act, said: Said) -> None:
+    connection = await connect(conninfo(url))
+    async with connection:
+        await operators.resolve(connection, "saga", act, said)
