@@ -75,6 +75,11 @@ table: .venv/stamp ## write the table of legal transitions again; its diff is wh
 	@.venv/bin/python -m saga.core.table > docs/transitions.md.new
 	@mv docs/transitions.md.new docs/transitions.md
 
+.PHONY: rules
+rules: .venv/stamp ## write the table of which test holds which rule
+	@.venv/bin/python scripts/rules.py > docs/rules.md.new
+	@mv docs/rules.md.new docs/rules.md
+
 .PHONY: migration
 migration: .venv/stamp ## begin a migration: make migration NAME=verb_noun
 	@test -n "$(NAME)" || { echo 'say what it does: make migration NAME=verb_noun' >&2; exit 2; }
