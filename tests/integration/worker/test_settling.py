@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
-import pytest
-
-from saga import Call, Fenced, NotFound, Pending, Refused, Retry, SagaDefinition, Service, Step, saga, step
+from saga import Call, Fenced, NotFound, Pending, Refused, Retry, SagaDefinition, Step, saga, step
 from tests.support import rows
 from tests.support.fakes import (
     Ledger,
     away,
-    land,
     lose_reply,
     lose_request,
     make_step,
@@ -31,17 +26,6 @@ def one_step(step: Step[[str], str]) -> SagaDefinition[str, str]:
         return await step(order)
 
     return one
-
-
-def two_steps(first: Step[[str], str], second: Step[[str], str]) -> SagaDefinition[str, str]:
-    """A saga of these two, one after the other."""
-
-    @saga("two")
-    async def two(order: str) -> str:
-        await first(order)
-        return await second(order)
-
-    return two
 
 
 async def test_a_lost_reply_is_found_by_the_probe(database_url: str) -> None:
@@ -257,117 +241,3 @@ async def test_no_answer_within_the_budget_parks(database_url: str) -> None:
     assert "2 of 2 probes used" in row["park_reason"]
     assert len(ledger.asked) == 2
     assert ledger.names() == ["charge"]
-
-
-class TestCompensations:
-    """An undo is an effect of its own, and can be in doubt, away or refused like any other."""
-
-    def refused(self, ledger: Ledger) -> SagaDefinition[str, str]:
-        """A saga whose second step is refused."""
-        ledger.plan("ship", refuse)
-        return two_steps(
-            make_step(ledger, "charge", retry=QUICK), make_step(ledger, "ship", undo=False, retry=QUICK)
-        )
-
-    async def test_a_lost_reply_of_an_undo_is_found_by_its_probe(self, database_url: str) -> None:
-        """The refund happened once, and is not made again."""
-        ledger = Ledger()
-        ledger.plan("undo_charge", lose_reply)
-        definition = self.refused(ledger)
-        async with working(database_url, definition) as w:
-            assert await w.ended(definition) == "declined"
-        assert (ledger.names(), ledger.standing()) == (["charge", "ship", "undo_charge"], 0)
-
-    async def test_an_undo_is_tried_again_for_as_long_as_it_takes(self, database_url: str) -> None:
-        """More failures than the step has attempts: an undo is never given up as not executed (S29)."""
-        ledger = Ledger()
-        ledger.plan("undo_charge", *[away] * 7, land)
-        definition = self.refused(ledger)
-        async with working(database_url, definition) as w:
-            assert await w.ended(definition) == "declined"
-        assert ledger.names().count("undo_charge") == 8
-        assert ledger.standing() == 0
-
-    async def test_an_undo_that_is_refused_parks(self, database_url: str) -> None:
-        """A final no to a refund is never counted as refunded: a person is told, the customer waits."""
-        ledger = Ledger()
-        ledger.plan("undo_charge", refuse)
-        definition = self.refused(ledger)
-        async with working(database_url, definition) as w:
-            row = await w.parked(definition)
-            view = await w.engine.handle(definition, key="k").view()
-        assert row["park_cause"] == "compensation_refused"
-        assert "charge#1" in row["park_reason"]
-        assert (view.status, view.needs_person) == ("processing", True)
-        assert ledger.standing() == 1
-
-    async def test_an_undo_in_doubt_that_cannot_be_settled_parks_in_doubt(self, database_url: str) -> None:
-        """No probe and no dedup for the undo: sent once, unknown, and then a person."""
-        ledger = Ledger("nothing")
-        ledger.plan("undo_charge", lose_reply)
-        ledger.plan("ship", refuse)
-        charge = make_step(ledger, "charge", probe=False, at_most_once=True)
-        ship = make_step(ledger, "ship", undo=False)
-        definition = two_steps(charge, ship)
-        async with working(database_url, definition) as w:
-            row = await w.parked(definition)
-        assert row["park_cause"] == "in_doubt"
-        assert (row["status"], row["direction"]) == ("parked", "backward")
-        assert ledger.names().count("undo_charge") == 1
-
-    async def test_nothing_is_undone_while_anything_is_in_doubt(self, database_url: str) -> None:
-        """A doubt that is only settled at the fourth question holds every undo back until then (S26)."""
-        ledger = Ledger()
-        ledger.plan("charge", lose_reply)
-        ledger.answer("charge", *[Pending(retry_after=0.02)] * 3)
-        reserve, charge = make_step(ledger, "reserve"), make_step(ledger, "charge")
-
-        @saga("giving_up")
-        async def giving_up(order: str) -> str:
-            await reserve(order)
-            paid = await charge(order)
-            raise Refused("changed_mind", paid)
-
-        async with working(database_url, giving_up) as w:
-            assert await w.ended(giving_up) == "declined"
-        assert ledger.names() == ["reserve", "charge", "undo_charge", "undo_reserve"]
-        assert len(ledger.asked) == 4
-
-
-@pytest.mark.parametrize("broken", ["classify", "repr", "validator", "exit"])
-async def test_user_code_that_fails_around_an_attempt_leaves_doubt_and_no_hole(
-    database_url: str, broken: str
-) -> None:
-    """A classifier that raises, a result whose repr raises: unknown or unstorable, and never a lost observation."""
-    ledger = Ledger()
-
-    class Odd(str):
-        __slots__ = ()
-
-        def __repr__(self) -> str:
-            raise RuntimeError("repr is broken")
-
-    def classify(error: BaseException) -> None:
-        raise RuntimeError("the classifier is broken")
-
-    async def odd(ledger: Ledger, call: object, what: str) -> str:
-        ledger.land(call, what)  # type: ignore[arg-type]
-        if broken == "exit":
-            raise SystemExit(1)
-        if broken == "classify":
-            raise TimeoutError
-        return Odd("\x00" if broken == "repr" else "\ud800")
-
-    ledger.plan("charge", odd)
-    service = Service("odd", remembers="all", key_lifetime="24h", classify=classify)
-    charge = make_step(ledger, "charge", service=service if broken == "classify" else None)
-    definition = one_step(charge)
-    async with working(database_url, definition) as w:
-        if broken in ("classify", "exit"):
-            assert await w.run(definition) == "a done"
-        else:
-            row = await w.parked(definition)
-            assert row["park_cause"] == "unstorable"
-    assert ledger.names() == ["charge"]
-    shown = json.dumps([e["body"] for e in rows.evidence_of(database_url, "k")], default=str)
-    assert "reply" in {e["kind"] for e in rows.evidence_of(database_url, "k")}, shown

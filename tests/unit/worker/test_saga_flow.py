@@ -9,7 +9,6 @@ import pytest
 from saga import NotExecuted, Refused, StepFailed, together
 from saga_worker.flow import Broke, Failed, Returned
 from tests.support.driving import (
-    Driven,
     again,
     charge,
     echo,
@@ -214,91 +213,3 @@ def test_a_step_that_nobody_awaited_is_told(*, awaited: bool) -> None:
         return "done"
 
     assert started(function).end == Returned("done", ("charge#1",))
-
-
-class TestClose:
-    """Taking a function out of memory."""
-
-    def closed(self, run: Driven) -> Driven:
-        run.flow.close()
-        run.flow.drive()
-        assert run.flow.take_begun() == []
-        return run
-
-    def test_clean_up_runs_and_no_step_starts(self) -> None:
-        """`finally` blocks of the function and of its branches run, and a step called there raises, unrecorded."""
-        cleaned: list[str] = []
-
-        async def function(_: None) -> None:
-            async def branch(name: str) -> None:
-                try:
-                    await charge(name)
-                finally:
-                    cleaned.append(name)
-                    await ship("in the clean-up")
-
-            try:
-                await asyncio.gather(branch("a"), branch("b"))
-            finally:
-                cleaned.append("root")
-                await ship("in the clean-up")
-
-        self.closed(started(function))
-        assert sorted(cleaned) == ["a", "b", "root"]
-
-    def test_branches_that_outlive_the_function_are_closed(self) -> None:
-        """After gather raised, its other branches still live; they are ended here, not by the garbage collector."""
-        cleaned: list[str] = []
-
-        async def function(_: None) -> None:
-            async def branch() -> None:
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    cleaned.append("branch")
-
-            await asyncio.gather(branch(), charge("refused"))
-
-        run = started(function)
-        run.settle("charge#1", refuse_charges)
-        assert isinstance(run.end, Failed)
-        assert cleaned == []
-        self.closed(run)
-        assert cleaned == ["branch"]
-
-    def test_a_fallback_does_not_start(self) -> None:
-        """Teardown is no failure of a step: or_else and or_none do not run their other way."""
-        took: list[str] = []
-
-        def fallback() -> str:
-            took.append("fallback")
-            return ""
-
-        async def function(_: None) -> None:
-            await charge("a").or_else(fallback, on=StepFailed)
-
-        run = self.closed(started(function))
-        assert took == []
-        assert run.flow.degradations == {}
-
-    def test_a_function_that_swallows_the_teardown_starts_nothing(self) -> None:
-        """A function that catches the cancellation and calls the next step gets another, and nothing begins."""
-
-        async def function(_: None) -> None:
-            for name in "abc":
-                try:
-                    await charge(name)
-                except asyncio.CancelledError:
-                    continue
-            await reserve("after")
-
-        run = self.closed(started(function))
-        assert list(run.begun) == ["charge#1"]
-
-    def test_closing_twice_is_closing_once(self) -> None:
-        """A saga that is lost and then stopped is closed twice, without harm."""
-
-        async def function(_: None) -> None:
-            await charge("a")
-
-        self.closed(self.closed(started(function)))
