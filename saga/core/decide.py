@@ -187,7 +187,8 @@ def _probe(effect: EffectFacts, now: datetime, jitter: float) -> Command:
     if last is None:
         return Probe(Phase.QUIET if quiet else Phase.EARLY)
     due = last.at + _probe_delay(effect, last, jitter)
-    if effect.quiet_from is not None and last.phase is Phase.EARLY and due > effect.quiet_from:
+    told = isinstance(last.answer, Pending) and last.answer.retry_after is not None
+    if effect.quiet_from is not None and last.phase is Phase.EARLY and due > effect.quiet_from and not told:
         due = max(effect.quiet_from, last.at + QUIET_GAP)
     if due > now:
         return Wait(due, "the next probe is due")
