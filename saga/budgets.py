@@ -83,6 +83,10 @@ class Deadline:
         """Whether the time is over."""
         return time.monotonic() >= self._ends
 
+    def left(self) -> float:
+        """Seconds until then; never less than zero."""
+        return max(0.0, self._ends - time.monotonic())
+
     def holds(self, connected: socket.socket) -> None:
         """This is the socket to shut."""
         with self._lock:

@@ -98,6 +98,7 @@ class Session(requests.Session):
         Raises:
             requests.ConnectTimeout: the deadline passed before a byte was sent.
             requests.ReadTimeout: it passed later. requests.HTTPError: the reply is a redirect.
+            requests.exceptions.ChunkedEncodingError: nobody can tell whether the reply is whole.
             NotExecuted: no budget was left to begin with.
         """
         seconds = budget(self._timeout_s)
@@ -114,6 +115,11 @@ class Session(requests.Session):
                 raise
             finally:
                 wire.deadline.reset(token)
+            if deadline.over:  # the socket was shut: what looks like a reply may be half of one
+                raise requests.ReadTimeout("the deadline passed while the reply was read", request=request)
+        flaw = wire.flaw(request.method or "", response.status_code, response.headers)
+        if flaw is not None:
+            raise requests.exceptions.ChunkedEncodingError(flaw, request=request, response=response)
         if _REDIRECTION <= response.status_code < _CLIENT_ERROR:  # raise_for_status would let it pass
             raise requests.HTTPError(f"{response.status_code}: a redirect, not followed", response=response)
         return response

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util import Timeout
 
 from saga.budgets import Deadline, SocketOption, socket_options
 from saga.traces import frames, made_of
 
 deadline: ContextVar[Deadline | None] = ContextVar("saga_wire_deadline", default=None)
 """The deadline of the request that this thread is sending."""
+
+_FINAL = 200
+_WITHOUT_BODY = (204, 304)
+_LEAST_S = 0.001  # urllib3 knows no timeout of zero
 
 OPTIONS: list[SocketOption] = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *socket_options()]
 
@@ -38,6 +44,12 @@ def opened(connection: HTTPConnection) -> None:
         raise ConnectTimeoutError(connection, "the deadline passed before a byte was sent")
     current.holds(connection.sock)
     current.sent = True
+
+
+def in_time(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of `urlopen`, with what is left until the deadline as the timeout of each stage."""
+    current = deadline.get()
+    return options if current is None else {**options, "timeout": Timeout(max(current.left(), _LEAST_S))}
 
 
 class Connection(HTTPConnection):
@@ -63,14 +75,36 @@ class Pool(HTTPConnectionPool):
 
     ConnectionCls = Connection
 
+    def urlopen(self, *args: Any, **options: Any) -> Any:
+        """As in urllib3, in time."""
+        return super().urlopen(*args, **in_time(options))
+
 
 class SecurePool(HTTPSConnectionPool):
     """As `Pool`, with TLS."""
 
     ConnectionCls = SecureConnection
 
+    def urlopen(self, *args: Any, **options: Any) -> Any:
+        """As in urllib3, in time."""
+        return super().urlopen(*args, **in_time(options))
+
 
 POOLS: dict[str, Any] = {"http": Pool, "https": SecurePool}
+
+
+def flaw(method: str, status: int, headers: Mapping[str, str]) -> str | None:
+    """What keeps a reply of http.client from being a whole final reply, as a sentence; None if nothing does.
+
+    http.client takes 103 for the final status, and the end of the connection for the end of the headers: a
+    reply that was cut off within them looks like a good one without a body.
+    """
+    if status < _FINAL:
+        return f"{status} is no final status"
+    known = "content-length" in headers or "transfer-encoding" in headers
+    if method != "HEAD" and status not in _WITHOUT_BODY and not known:
+        return "the reply does not say how long it is, and may be cut off"
+    return None
 
 
 def never_opened(error: BaseException) -> bool:
@@ -89,7 +123,12 @@ def handshake_failed(error: BaseException) -> bool:
 
 def retried(error: BaseException) -> bool:
     """Whether urllib3 had made another attempt before, which this error says nothing about."""
-    return len(set(frames(error, ("urlopen",)))) > 1
+    attempts = {
+        frame
+        for frame in frames(error, ("urlopen",))
+        if frame.f_globals.get("__name__") == "urllib3.connectionpool"
+    }
+    return len(attempts) > 1
 
 
 def _in_handshake(error: ssl.SSLError) -> bool:

@@ -252,13 +252,13 @@ def closes_kept_alive(server: Hostile, connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
-def says(reply: bytes) -> Behaviour:
-    """Answer every request of a connection with these bytes; close when they say so."""
+def says(reply: bytes, *, close: bool = False) -> Behaviour:
+    """Answer every request of a connection with these bytes; close when told so, or when they say so."""
 
     def behaviour(server: Hostile, connection: socket.socket) -> None:
         while server.read_request(connection) is not None:
             connection.sendall(reply)
-            if b"connection: close" in reply or b"HTTP/1.1" not in reply:
+            if close or b"connection: close" in reply or b"HTTP/1.1" not in reply:
                 connection.shutdown(socket.SHUT_RDWR)
 
     return behaviour

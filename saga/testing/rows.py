@@ -62,6 +62,7 @@ MISBEHAVIOUR: tuple[Row, ...] = (
         hostile.says(b"HTTP/1.1 200 OK\r\ncontent-length: many\r\nconnection: close\r\n\r\n{}"),
         "US",
     ),
+    _row("truncates the headers", hostile.says(b"HTTP/1.1 200 OK\r\ncontent-t", close=True), "U"),
     _row(
         "truncates the body",
         hostile.says(_partial("content-length: 99\r\nconnection: close\r\n", b'{"id"')),
