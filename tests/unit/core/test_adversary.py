@@ -36,7 +36,7 @@ def setting(
     promises = Promises(remembers, lifetime, lateness=seconds(1), staleness=seconds(0.5))
     policy = Policy(
         timeout=seconds(1), retry=Retry(attempts=sends), settle_within=seconds(settle), pending_within=seconds(8),
-        probes=4, can_probe=probe, kind=kind, in_doubt=more.pop("in_doubt", InDoubt.PARK),
+        probes=3, can_probe=probe, kind=kind, in_doubt=more.pop("in_doubt", InDoubt.PARK),
     )  # fmt: skip
     want_may_end = direction is Direction.FORWARD
     return Setting(promises, policy, direction, sends=sends, want_may_end=want_may_end, **more)
