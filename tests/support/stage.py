@@ -119,6 +119,11 @@ class Stage:
         wait_until(lambda: bool(self.workers(pid) - besides), 20, f"worker {pid} is registered")
         return next(iter(self.workers(pid) - besides))
 
+    def wait_draining(self, pid: int) -> None:
+        """Returns when the process has told the database that it drains."""
+        told = "SELECT 1 FROM saga.worker WHERE pid = %s AND state = 'draining'"
+        wait_until(lambda: bool(self.rows(told, pid)), 15, f"worker {pid} drains")
+
     def waiting(self, *fragments: str) -> list[int]:
         """Backends of the engine that wait for a lock in a statement that begins like this."""
         found = self.rows(
