@@ -23,12 +23,13 @@ PROBES_SHOWN = 2
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the timeline."""
+    """One line of the timeline; `rank`: what comes first of what one commit wrote."""
 
     at: datetime
     glyph: str
     what: str
     said: str
+    rank: int = 1
 
 
 def timeline(story: Story, why: str, *, attempts: bool, with_input: bool) -> str:
@@ -36,7 +37,7 @@ def timeline(story: Story, why: str, *, attempts: bool, with_input: bool) -> str
     saga = story.saga
     customer = str(saga.view).replace("_", " ")
     head = f"{saga.name} v{saga.version}   {saga.key}   {state(saga)}   started {_time(saga.created_at)} UTC   the customer sees: {customer}"
-    lines = sorted(_lines(story, attempts=attempts), key=lambda line: line.at)
+    lines = sorted(_lines(story, attempts=attempts), key=lambda line: (line.at, line.rank))
     width = max(len(line.what) for line in lines)
     body = [f"{_time(line.at)}  {line.glyph} {line.what:<{width}}  {line.said}".rstrip() for line in lines]
     tail = [f"id {saga.id}   revision {saga.revision}", why]
@@ -49,7 +50,7 @@ def timeline(story: Story, why: str, *, attempts: bool, with_input: bool) -> str
 
 def _lines(story: Story, *, attempts: bool) -> Iterable[Line]:
     saga = story.saga
-    yield Line(saga.created_at, "+", "started", f"{len(story.input.encode())} B of input")
+    yield Line(saga.created_at, "+", "started", f"{len(story.input.encode())} B of input", 0)
     for effect in story.effects:
         yield from _effect_lines(effect, story)
     hidden: set[int] = set() if attempts else _minor(story.evidence)
@@ -59,11 +60,11 @@ def _lines(story: Story, *, attempts: bool) -> Iterable[Line]:
     if hidden:
         yield Line(story.evidence[max(hidden)].at, ".", f"{len(hidden)} more", "--attempts")
     for entry in story.audit:
-        yield Line(entry.at, "!", f"{entry.act} by {entry.who}", f"because: {entry.because}")
+        yield Line(entry.at, "!", f"{entry.act} by {entry.who}", f"because: {entry.because}", 3)
     if saga.park_reason:
-        yield Line(saga.updated_at, "!", "parked", _short(saga.park_reason))
+        yield Line(saga.updated_at, "!", "parked", _short(saga.park_reason), 4)
     if saga.finished_at is not None:
-        yield Line(saga.finished_at, state(saga)[0], str(saga.status), _short(_ending(saga.error)))
+        yield Line(saga.finished_at, state(saga)[0], str(saga.status), _short(_ending(saga.error)), 5)
 
 
 def _effect_lines(effect: EffectRow, story: Story) -> Iterable[Line]:
@@ -80,7 +81,7 @@ def _effect_lines(effect: EffectRow, story: Story) -> Iterable[Line]:
         by = " by statement" if effect.by_statement else ""
         said = effect.result if effect.status is EffectStatus.SUCCEEDED else effect.error
         word = str(effect.status).replace("_", " ")
-        yield Line(effect.ended_at, glyphs[effect.status], what, f"{word}{by}   {_short(said or '')}")
+        yield Line(effect.ended_at, glyphs[effect.status], what, f"{word}{by}   {_short(said or '')}", 2)
 
 
 def _minor(evidence: Iterable[EvidenceLine]) -> set[int]:

@@ -5,7 +5,7 @@ Rule: nothing here acts; the store looks again under the lock, and its word is f
 
 from __future__ import annotations
 
-from saga.core.model import ENDS, Direction, SagaStatus
+from saga.core.model import ENDS, Direction, ParkCause, SagaStatus
 from saga.errors import Unsafe
 from saga.operator.effects import Definition, judge_retry, named
 from saga.operator.records import Preview
@@ -43,6 +43,8 @@ def refusal_of(act: str, story: Story, definition: Definition | None) -> str | N
             judge_retry(definition, story, seen_of(saga), story.effects)
     except Unsafe as error:
         return str(error)
+    if act == "compensate" and saga.park_cause is ParkCause.LANDED_LATE:
+        return None  # what landed late is undone, whichever end the saga had (S16)
     if saga.status in ENDS:
         return f"{saga.key} has ended, it is {saga.status}"
     match act:

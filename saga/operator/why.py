@@ -48,7 +48,8 @@ def _parked(story: Story) -> str:
             effects = [e for e in story.effects if e.status in IN_DOUBT]
             what = "; ".join(doubt(story, e) for e in effects) or reason
             step = effects[0].step if effects else "STEP"
-            ways = f'`saga probe {key} {step}` asks once more, `saga resolve {key} {step} --landed|--never --because "…"` settles it'
+            ask = "" if "no probe" in reason else f"`saga probe {key} {step}` asks once more, "
+            ways = f'{ask}`saga resolve {key} {step} --landed|--never --because "…"` settles it'
             return (
                 f"{saga.key} waits for a person: {what}; {_after_step(reason)}; nothing is scheduled; {ways}."
             )
