@@ -85,7 +85,7 @@ def test_every_kind_is_tried_above() -> None:
 def test_every_stored_word_is_written_by_something() -> None:
     """Each member of EvidenceKind comes out of `encode`."""
     noon = datetime(2026, 1, 1, tzinfo=UTC)
-    every = [
+    every: list[Evidence] = [
         Intended(1, noon, noon + timedelta(seconds=1)),
         *(
             Replied(1, Unknown(""), kind)

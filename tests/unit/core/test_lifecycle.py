@@ -29,7 +29,7 @@ LEGAL = {
 }
 
 
-@pytest.mark.parametrize(("status", "event"), product(SagaStatus, Event))
+@pytest.mark.parametrize(("status", "event"), list(product(SagaStatus, Event)))
 def test_every_event_in_every_status(status: SagaStatus, event: Event) -> None:
     """It moves the saga as written here, a second time and by hand, or it is illegal and says so."""
     expected = LEGAL[event].get(status)
@@ -59,7 +59,7 @@ def test_s39_only_its_owner_takes_a_running_saga_elsewhere() -> None:
         after(SagaStatus.RUNNING, Event.ABANDONED)
 
 
-@pytest.mark.parametrize(("status", "cause"), product(SagaStatus, [None, *EndCause]))
+@pytest.mark.parametrize(("status", "cause"), list(product(SagaStatus, [None, *EndCause])))
 def test_a_customer_hears_only_what_is_proven(status: SagaStatus, cause: EndCause | None) -> None:
     """Confirmed means completed; declined and try again mean compensated; everything else is processing."""
     expected = {
