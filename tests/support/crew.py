@@ -101,3 +101,7 @@ class Crew:
         log = self._logs / f"worker-{len(self._members) + 1}.log"
         self._members.append(CrewMember(log, self._environment, **options))
         return self._members[-1]
+
+    def all_alive_but(self, *gone: CrewMember) -> bool:
+        """Whether nobody else has ended by itself."""
+        return all(member.alive for member in self._members if member not in gone)
