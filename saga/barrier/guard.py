@@ -1,8 +1,8 @@
 """`Guard`: the block around the work, for `with` and `async with` alike; `Held`: what is known inside it.
 
 Rules that hold here: the block is a savepoint, so that an exception leaves neither work nor row even where
-the caller goes on with the transaction; the row becomes final as the block's last statement; what decides is
-in `saga.barrier.rules`.
+the caller goes on with the transaction (a Session's unwritten objects are its own to expunge); the row
+becomes final as the block's last statement; what decides is in `saga.barrier.rules`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from saga.barrier import rules
 from saga.barrier.records import Claim, Record, State, encoded
 from saga.barrier.rules import Entered
-from saga.barrier.seam import drive, drive_async
+from saga.barrier.seam import drive, drive_async, flush, flush_async
 
 LARGEST = 1024 * 1024
 """The largest result or reply that is kept, in bytes."""
@@ -104,6 +104,8 @@ class Guard:
         if steps is None:
             return
         with contextlib.suppress(Exception) if error is not None else contextlib.nullcontext():
+            if error is None:
+                flush(self._connection)
             self._close(drive(self._connection, self._schema, steps))
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -113,6 +115,8 @@ class Guard:
             return
         # A connection that broke undoes by itself, and the exception that says why must not be covered.
         with contextlib.suppress(Exception) if error is not None else contextlib.nullcontext():
+            if error is None:
+                await flush_async(self._connection)
             self._close(await drive_async(self._connection, self._schema, steps))
 
     def _open(self, entered: Entered) -> Held:

@@ -79,6 +79,19 @@ async def drive_async(connection: object, schema: str, steps: Steps[T]) -> T:
         return value
 
 
+def flush(connection: object) -> None:
+    """Write what a Session has not written yet: it belongs to the work, and so before the row is final."""
+    if isinstance(connection, Session):
+        connection.flush()
+
+
+async def flush_async(connection: object) -> None:
+    """The same for what is awaited; see `flush`."""
+    if isinstance(connection, AsyncSession):
+        await connection.flush()
+    flush(connection)
+
+
 def _told(error: Exception) -> Exception:
     """A lock that was not had in time, as the rules know it; anything else untouched."""
     cause = error.orig if isinstance(error, DBAPIError) else error
