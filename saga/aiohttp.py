@@ -28,7 +28,7 @@ from saga import statuses
 from saga.budgets import budget, socket_options
 from saga.core.durations import Duration, parse
 from saga.errors import DefinitionError, NotExecuted, Refused
-from saga.traces import frames, said
+from saga.traces import frames, name, said
 
 _BEFORE_THE_SEND = (
     aiohttp.ClientConnectorError,  # a subclass of ClientOSError, which is unknown; DNS, TLS and proxy are kinds of it
@@ -71,7 +71,7 @@ def classify(error: BaseException) -> Refused | NotExecuted | None:
         return _of_response(error)
     if not isinstance(error, _BEFORE_THE_SEND) or _sent_before(error):
         return None
-    return NotExecuted(said(error), rule=f"aiohttp.{type(error).__name__}")
+    return NotExecuted(said(error), rule=f"aiohttp.{name(error)}")
 
 
 def _of_response(error: aiohttp.ClientResponseError) -> Refused | NotExecuted | None:
@@ -79,9 +79,10 @@ def _of_response(error: aiohttp.ClientResponseError) -> Refused | NotExecuted | 
     of_the_proxy = isinstance(error, aiohttp.ClientHttpProxyError)
     if made_up or of_the_proxy or error.history or isinstance(error, aiohttp.TooManyRedirects):
         return None
-    kind = "" if error.headers is None else error.headers.get("content-type", "")
+    headers: Mapping[str, str] = error.headers or {}
+    kind, after = headers.get("content-type", ""), headers.get("retry-after", "")
     body = error.body if isinstance(error, StatusError) else None
-    return statuses.proof(statuses.Reply(error.status, kind, body, error.message))
+    return statuses.proof(statuses.Reply(error.status, kind, body, error.message, after))
 
 
 def _sent_before(error: BaseException) -> bool:
@@ -90,7 +91,9 @@ def _sent_before(error: BaseException) -> bool:
         seen = frame.f_locals
         if seen.get("history"):
             return True
-        tries_again = getattr(seen.get("self"), "_retry_connection", True) and seen.get("method") in _IDEMPOTENT
+        tries_again = (
+            getattr(seen.get("self"), "_retry_connection", True) and seen.get("method") in _IDEMPOTENT
+        )
         if tries_again and seen.get("retry_persistent_connection") is False:
             return True
     return False

@@ -109,7 +109,8 @@ def _of_code(error: exceptions.ClientError) -> Refused | NotExecuted | None:
 
 def config(**options: Any) -> Config:
     """A `Config` that sends once; options as in botocore, such as region_name."""
-    return Config(**{**options, "retries": {"total_max_attempts": 1, "mode": "standard"}})
+    settings: Any = {**options, "retries": {"total_max_attempts": 1, "mode": "standard"}}
+    return Config(**settings)
 
 
 def client(service: str, *, timeout: Duration = "30s", verify: Any = True, **options: Any) -> Any:
@@ -189,8 +190,10 @@ class _Session(URLLib3Session):
     """botocore's, with connections that know the deadline."""
 
     def __init__(self, verify: Any) -> None:
-        super().__init__(verify=verify, socket_options=wire.OPTIONS)
-        self._manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        options: Any = wire.OPTIONS
+        super().__init__(verify=verify, socket_options=options)
+        manager: Any = vars(self)["_manager"]
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
 
 class _Sender:

@@ -61,11 +61,11 @@ def _never_sent(error: BaseException) -> bool:
 def _of_response(response: requests.Response) -> Refused | NotExecuted | None:
     if response.history:
         return None  # a redirect was followed: this is the answer to another request
-    kind = response.headers.get("content-type", "")
+    kind, after = response.headers.get("content-type", ""), response.headers.get("retry-after", "")
     # a streamed body was not read, and reading it now could block for ever
     read = bool(getattr(response, "_content_consumed", False))
     body = response.content if read else None
-    return statuses.proof(statuses.Reply(response.status_code, kind, body, response.reason or ""))
+    return statuses.proof(statuses.Reply(response.status_code, kind, body, response.reason or "", after))
 
 
 class SendOnce(HTTPAdapter):

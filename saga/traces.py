@@ -41,7 +41,11 @@ def came_through(error: BaseException, *functions: str) -> bool:
     return next(frames(error, functions), None) is not None
 
 
+def name(error: BaseException) -> str:
+    """The exception's class, for a rule."""
+    return type(error).__name__
+
+
 def said(error: BaseException) -> str:
     """The exception in one line, for a reason."""
-    name = type(error).__name__
-    return f"{name}: {error}" if str(error) else name
+    return f"{name(error)}: {error}" if str(error) else name(error)

@@ -73,7 +73,7 @@ class SecureConnection(HTTPSConnection):
 class Pool(HTTPConnectionPool):
     """Of connections under a deadline."""
 
-    ConnectionCls = Connection
+    ConnectionCls = Connection  # pyright: ignore[reportAssignmentType]
 
     def urlopen(self, *args: Any, **options: Any) -> Any:
         """As in urllib3, in time."""
@@ -83,7 +83,7 @@ class Pool(HTTPConnectionPool):
 class SecurePool(HTTPSConnectionPool):
     """As `Pool`, with TLS."""
 
-    ConnectionCls = SecureConnection
+    ConnectionCls = SecureConnection  # pyright: ignore[reportAssignmentType]
 
     def urlopen(self, *args: Any, **options: Any) -> Any:
         """As in urllib3, in time."""

@@ -6,7 +6,7 @@ be seen into, and is refused for that.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -30,7 +30,7 @@ def check_client(client: httpx.Client | httpx.AsyncClient) -> None:
     for transport in transports:
         if transport is None:
             continue
-        kind = type(transport)
+        kind = type(cast("object", transport))
         if not kind.__module__.startswith("httpx."):
             problems.append(f"{kind.__name__} is no transport of httpx, and may retry: use httpx's own")
         elif getattr(getattr(transport, "_pool", None), "_retries", 0):

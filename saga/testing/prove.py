@@ -11,15 +11,15 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from saga.call import Call, current_call
 from saga.core.durations import Duration, parse
 from saga.errors import NotExecuted, Refused, Unknown
-from saga.service import Classify
 from saga.testing.hostile import Hostile
 from saga.testing.rows import WORDS, Letter, Row, every_row
 
+Classify: TypeAlias = Callable[[BaseException], Refused | NotExecuted | Unknown | None]
 Step: TypeAlias = Callable[[str, Call], Awaitable[object] | object]
 
 OVERTIME_S = 2.0
@@ -129,6 +129,7 @@ class _Overtime(Exception):
 
 
 async def _run(step: Step, url: str, seconds: float) -> BaseException | None:
+    plain: Callable[[str, Call], Any] = step
     call = Call.fake(key="prove-client", timeout=f"{round(seconds * 1000)}ms")
 
     async def attempt() -> None:
@@ -136,7 +137,7 @@ async def _run(step: Step, url: str, seconds: float) -> BaseException | None:
         if inspect.iscoroutinefunction(step):
             result = step(url, call)
         else:
-            result = await asyncio.to_thread(step, url, call)
+            result = await asyncio.to_thread(plain, url, call)
         if inspect.isawaitable(result):
             await result
 
