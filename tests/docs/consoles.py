@@ -29,6 +29,7 @@ PASSING = (
 )
 """What differs from run to run."""
 NEWLINE = "\n"
+HOW = "the page shows something else: run this test with DOCS=write in the environment"
 
 
 def play(page: str, happenings: Mapping[str, Callable[[], None]]) -> str:
@@ -51,7 +52,13 @@ def compare(path: Path, now: str) -> None:
         path.write_text(now)
     shown = [block["body"] for block in BLOCK.finditer(path.read_text())]
     for old, new in zip(shown, (block["body"] for block in BLOCK.finditer(now)), strict=True):
-        assert _lasting(old) == _lasting(new), "bring the page up to date: DOCS=write and this test"
+        gone, come = _lasting(old), _lasting(new)
+        lines = [
+            HOW,
+            *(f"- {one}" for one in set(gone) - set(come)),
+            *(f"+ {one}" for one in set(come) - set(gone)),
+        ]
+        assert gone == come, NEWLINE.join(lines)
 
 
 def _run(line: str) -> str:
