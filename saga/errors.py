@@ -8,7 +8,9 @@ reaches a saga function. `core` has its own frozen outcomes; these are ordinary 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import ClassVar, cast
+
+from saga.core.model import Hint
 
 
 class SagaError(Exception):
@@ -23,13 +25,17 @@ class Refused(StepFailed):
     """A final no of the service. Raised by steps and saga functions, *returned* by probes.
 
     code: a short machine-readable word, such as "card_declined". message: for people.
-    rule: the name of the proof, when a classifier found it (S2).
+    rule: the name of the proof, when a classifier found it (S2). status: of the HTTP reply that said it; where
+    the service lists what it `stores`, it decides whether the refusal speaks for earlier attempts too (S17).
     """
 
-    def __init__(self, code: str, message: str = "", *, rule: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str = "", *, rule: str | None = None, status: int | None = None
+    ) -> None:
         self.code = code
         self.message = message
         self.rule = rule
+        self.status = status
         super().__init__(f"{code}: {message}" if message else code)
 
 
@@ -48,11 +54,35 @@ class NotExecuted(StepFailed):
 
 
 class Unknown(SagaError):
-    """Raised by a step that cannot tell whether its effect happened; the engine settles it."""
+    """Raised by a step that cannot tell whether its effect happened; the engine settles it.
 
-    def __init__(self, reason: str) -> None:
+    retry_after: seconds that the service asked us to wait, or None.
+    """
+
+    hint: ClassVar[Hint] = Hint.NONE
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
         self.reason = reason
+        self.retry_after = retry_after
         super().__init__(reason)
+
+
+class InProgress(Unknown):
+    """The service is working on another request under this key: wait as told, and ask again (S18)."""
+
+    hint = Hint.IN_PROGRESS
+
+
+class Mismatch(Unknown):
+    """The service knows this key with another request: something ran under it. Parks the saga (S19)."""
+
+    hint = Hint.MISMATCH
+
+
+class ServerError(Unknown):
+    """An error of the service, which may be kept under the key and replayed (S20)."""
+
+    hint = Hint.SERVER_ERROR
 
 
 def only_step_failures(error: BaseException) -> bool:

@@ -8,6 +8,9 @@ means by a status beyond that is its profile's business (S17 to S20).
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,27 +27,53 @@ NOT_EXECUTED = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A final reply, as any client gives it. body: None when it was not read."""
+    """A final reply, as any client gives it. body: None when it was not read. retry_after: the header's text."""
 
     status: int
     content_type: str = ""
     body: bytes | None = None
     reason: str = ""
+    retry_after: str = ""
+
+
+Noted = tuple[Reply, Refused | NotExecuted | None]
+_notes: ContextVar[list[Noted] | None] = ContextVar("saga_noted_replies", default=None)
+
+
+@contextmanager
+def noting() -> Generator[list[Noted]]:
+    """The replies that `proof` is asked about in this block, and what it said of each: for `saga.replies`."""
+    notes: list[Noted] = []
+    before = _notes.set(notes)
+    try:
+        yield notes
+    finally:
+        _notes.reset(before)
 
 
 def proof(reply: Reply) -> Refused | NotExecuted | None:
     """What `reply` proves about its request: a final no, that nothing happened, or None: unknown."""
+    found = _proof(reply)
+    notes = _notes.get()
+    if notes is not None:
+        notes.append((reply, found))
+    return found
+
+
+def _proof(reply: Reply) -> Refused | NotExecuted | None:
     rule = f"http {reply.status}"
     if reply.status in NOT_EXECUTED:
         return NotExecuted(f"{rule}: {NOT_EXECUTED[reply.status]}", rule=rule)
-    told = _own_format(reply)
+    told = own_format(reply)
     if reply.status in REFUSED or (reply.status in REFUSED_IN_OWN_FORMAT and told is not None):
-        code, message = _told(told or {})
-        return Refused(code or f"http_{reply.status}", message or reply.reason, rule=rule)
+        code, message = told_in(told or {})
+        return Refused(
+            code or f"http_{reply.status}", message or reply.reason, rule=rule, status=reply.status
+        )
     return None
 
 
-def _own_format(reply: Reply) -> Any:
+def own_format(reply: Reply) -> Any:
     """The JSON of the reply, as an object: the API itself spoke, and no proxy on the way. Else None."""
     kind = reply.content_type.partition(";")[0].strip().lower()
     if reply.body is None or (kind != "application/json" and not kind.endswith("+json")):
@@ -58,7 +87,7 @@ def _own_format(reply: Reply) -> Any:
     return {} if _is(body, list) else None
 
 
-def _told(body: dict[str, Any]) -> tuple[str, str]:
+def told_in(body: dict[str, Any]) -> tuple[str, str]:
     """The code and the message in an error body, of the usual shapes; only for people to read."""
     inner: Any = body.get("error")
     one: dict[str, Any] = inner if _is(inner, dict) else body

@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from saga.core.keys import KEY_CHARACTERS
+from saga.core.replies import Replies
 from saga.core.retry import Retry
 
 ZERO = timedelta(0)
@@ -31,7 +32,8 @@ class Promises:
     remembers: what is kept under a key. key_lifetime: for how long. key_length: the longest key, in
     characters. lateness: the longest that a request may still land after its deadline. staleness: how far its
     status answers may lag behind. replays_5xx: whether an error of the service is kept under the key and
-    replayed, so that a resend can never resolve it (S20).
+    replayed, so that a resend can never resolve it (S20). replies: what its replies mean, and which are kept.
+    voids_by_key: whether it can be asked to void a key, which then never lands (S15).
     """
 
     remembers: Remembers = Remembers.NOTHING
@@ -40,6 +42,8 @@ class Promises:
     staleness: timedelta = timedelta(seconds=5)
     key_length: int | None = None
     replays_5xx: bool = False
+    replies: Replies = field(default_factory=Replies)
+    voids_by_key: bool = False
 
     @property
     def dedups(self) -> bool:
@@ -71,6 +75,19 @@ class Promises:
             found.append(
                 f"key_length {self.key_length} is too short: our keys have {KEY_CHARACTERS} characters"
             )
+        return found + self.replies.problems() + self._memory_problems()
+
+    def _memory_problems(self) -> list[str]:
+        """Where what is said of kept replies does not fit what is remembered at all."""
+        found: list[str] = []
+        if not self.dedups and self.replies.stores:
+            found.append('stores without remembers: say remembers="successes" or "all"')
+        if self.remembers is Remembers.SUCCESSES and self.replies.stores_refusals:
+            found.append('stores lists more than successes: say remembers="all"')
+        if self.replays_5xx and self.remembers is not Remembers.ALL:
+            found.append('replays_5xx without remembers="all": an error is only replayed where it is kept')
+        if self.replies.stores_errors and not self.replays_5xx:
+            found.append("stores lists a 5xx: say replays_5xx=True")
         return found
 
 

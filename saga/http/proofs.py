@@ -46,8 +46,8 @@ def _of_response(response: httpx.Response) -> Refused | NotExecuted | None:
         body: bytes | None = response.content
     except (httpx.ResponseNotRead, httpx.StreamError):
         body = None
-    kind = response.headers.get("content-type", "")
-    return statuses.proof(statuses.Reply(response.status_code, kind, body, response.reason_phrase))
+    kind, later = response.headers.get("content-type", ""), response.headers.get("retry-after", "")
+    return statuses.proof(statuses.Reply(response.status_code, kind, body, response.reason_phrase, later))
 
 
 def _answered_before(error: BaseException) -> bool:

@@ -183,7 +183,7 @@ def _classified(error: BaseException, service: Service) -> BaseException | None:
     if service.classify is None or isinstance(error, errors.Refused | errors.NotExecuted | errors.Unknown):
         return error
     try:
-        return service.classify(error)
+        return service.proves(error)
     except Exception:  # noqa: BLE001 - somebody's code, and all of it is unknown
         log.exception("classify_failed", service=service.name)
         return None  # a classifier that fails has proven nothing
@@ -192,12 +192,13 @@ def _classified(error: BaseException, service: Service) -> BaseException | None:
 def proven(error: BaseException, service: Service) -> Outcome:
     """What an exception proves: the step's own word, then the service's classifier, else nothing."""
     match _classified(error, service):
-        case errors.Refused(code=code, message=message, rule=rule):
-            return Refused(str(code), str(message), clean(rule or "raised by the step"))
+        case errors.Refused(code=code, message=message, rule=rule, status=status):
+            kept = service.promises.replies.kept(status)
+            return Refused(str(code), str(message), clean(rule or "raised by the step"), kept)
         case errors.NotExecuted(reason=reason, retry_after=after, rule=rule):
             return NotExecuted(str(reason), clean(rule or "raised by the step"), _seconds(after))
-        case errors.Unknown(reason=reason):
-            return Unknown(reason)
+        case errors.Unknown(reason=reason, retry_after=after, hint=hint):
+            return Unknown(clean(str(reason)), hint, _seconds(after))
         case _:
             return Unknown(f"{type(error).__name__}: {_said(error)}")
 
