@@ -45,10 +45,13 @@ LOCK_WORKER = Statement(
 )
 ORPHANS = Statement(
     "orphans",
-    "Locks running sagas whose owner has no row, and never waits. Zero rows: nobody is orphaned.",
-    "WITH o AS MATERIALIZED (SELECT s.id FROM {s}.saga s WHERE s.status = 'running'"
-    " AND NOT EXISTS (SELECT 1 FROM {s}.worker w WHERE w.id = s.owner)"
-    " LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)"
+    "Locks running sagas whose owner has no row, and never waits. Zero rows: nobody is orphaned. The dead are"
+    " listed first, because Postgres asks anew of a row that changed meanwhile only what the row itself says: with"
+    " NOT EXISTS on the locked row, a saga that a living worker had just claimed was taken from it.",
+    "WITH dead AS MATERIALIZED (SELECT DISTINCT s.owner FROM {s}.saga s WHERE s.status = 'running'"
+    " AND NOT EXISTS (SELECT 1 FROM {s}.worker w WHERE w.id = s.owner)),"
+    " o AS MATERIALIZED (SELECT s.id FROM {s}.saga s JOIN dead d ON d.owner = s.owner WHERE s.status = 'running'"
+    " LIMIT %(limit)s FOR NO KEY UPDATE OF s SKIP LOCKED)"
     " UPDATE {s}.saga s SET status = 'ready', owner = NULL, lane = NULL, wake_at = least(s.wake_at, now()),"
     " updated_at = now() FROM o WHERE s.id = o.id RETURNING s.id",
 )

@@ -129,6 +129,7 @@ class Hand:
     room: int = 0
     claimed: list[Row] = field(default_factory=list[Row])
     beats: int = 0
+    _beat: asyncio.Event = field(default_factory=asyncio.Event)
     journal: Journal = field(init=False)
     running: asyncio.Task[None] = field(init=False)
 
@@ -144,6 +145,14 @@ class Hand:
 
     def _beaten(self, *_: object) -> None:
         self.beats += 1
+        self._beat.set()
+
+    async def more_beats(self, count: int) -> None:
+        """Until so many more batches are committed."""
+        until = self.beats + count
+        while self.beats < until:
+            self._beat.clear()
+            await self._beat.wait()
 
     def write(self, *units: Unit) -> asyncio.Future[list[Written]]:
         """Submit in one turn of the loop; the answers in order."""
