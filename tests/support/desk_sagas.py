@@ -8,7 +8,7 @@ from typing import Any
 
 from saga import Answer, Call, Engine, Landed, NotFound, Refused, Service, Unknown, saga, step
 
-psp = Service("psp", lateness="1h", staleness="0s")
+psp = Service("psp", lateness="2s", staleness="0s")
 dark = Service("dark", lateness="1h")
 
 SAYS: dict[str, Any] = {}
