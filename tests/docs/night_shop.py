@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from saga import Answer, Call, Engine, Landed, NotExecuted, NotFound, Refused, Retry, Service, saga, step
+from saga.errors import Mismatch
 
 LOST = "order:7734"
 RELEASE_REFUSED = "order:7731"
@@ -17,8 +18,11 @@ BUG = "order:7740"
 CHANGED = "order:7741"
 FORGOTTEN = "order:7742"
 ODD_RESULT = "order:7743"
+OTHER_AMOUNT = "order:7745"
+TWICE = "order:7746"
 NO_QUESTIONS = "order:7750"
 AFTER_PIVOT = "order:7760"
+LATE = "order:7770"
 WITHOUT_MONEY = {RELEASE_REFUSED, RELEASE_STUCK}
 
 
@@ -30,6 +34,7 @@ class Night:
     stock_is_down: bool = True
     bug_is_fixed: bool = False
     gift_wrap_is_deployed: bool = False
+    deposit_key: str = ""
     bank: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -38,6 +43,7 @@ night = Night()
 psp = Service("psp", remembers="all", key_lifetime="24h", lateness="30s")
 stock = Service("stock", remembers="all", key_lifetime="7d", lateness="10s")
 vouchers = Service("vouchers")
+deposits = Service("deposits", remembers="all", key_lifetime="24h", lateness="50ms", staleness="10ms")
 
 
 @step(stock, timeout="5s", settle_within="300ms", retry=Retry(attempts=3, first="50ms", most="100ms"))
@@ -75,6 +81,10 @@ async def charge(call: Call, order: str) -> str:
     night.bank[call.key] = f"pay_{order[-4:]}"
     if order == LOST:
         raise ConnectionError("the connection was reset after the request was written")
+    if order == OTHER_AMOUNT:
+        raise Mismatch("psp knows this key with another amount")
+    if order == TWICE:
+        raise ConnectionError("the connection was reset after the request was written")
     if order == ODD_RESULT:
         return 42  # type: ignore[return-value]  # the mistake that is shown
     return night.bank[call.key]
@@ -82,6 +92,8 @@ async def charge(call: Call, order: str) -> str:
 
 @charge.status
 async def charge_status(call: Call, order: str) -> Answer[str]:
+    if order == TWICE:
+        return Landed("pay_7746", also=("pay_7746_again",))
     if night.psp_is_silent:
         raise ConnectionError("psp does not answer")
     return Landed(night.bank[call.key]) if call.key in night.bank else NotFound()
@@ -100,6 +112,32 @@ async def redeem(call: Call, order: str) -> str:
 @step(stock, timeout="5s", undo="nothing", pivot=True)
 async def hand_over(call: Call, order: str) -> str:
     return "with the carrier"
+
+
+@step(deposits, timeout="100ms", retry=Retry(attempts=1), watch_for="1h")
+async def deposit(call: Call, order: str) -> str:
+    night.deposit_key = call.key
+    raise ConnectionError("the connection was reset after the request was written")
+
+
+@deposit.status
+async def deposit_status(call: Call, order: str) -> Answer[str]:
+    return NotFound()
+
+
+@deposit.compensate
+async def give_back(call: Call, receipt: str, order: str) -> None:
+    pass
+
+
+@give_back.status
+async def given_back(call: Call, receipt: str, order: str) -> Answer[None]:
+    return NotFound()
+
+
+@saga("rental", version=1)
+async def rental(order: str) -> str:
+    return await deposit(order)
 
 
 @saga("checkout", version=1)
@@ -127,9 +165,12 @@ async def delivery(order: str) -> str:
     raise Refused("address_unknown", "the carrier came back")
 
 
-engine = Engine(sagas=[checkout, voucher, delivery])
+engine = Engine(sagas=[checkout, voucher, delivery, rental])
 TROUBLES = (
-    (checkout, (LOST, RELEASE_REFUSED, RELEASE_STUCK, BUG, CHANGED, FORGOTTEN, ODD_RESULT)),
+    (
+        checkout,
+        (LOST, RELEASE_REFUSED, RELEASE_STUCK, BUG, CHANGED, FORGOTTEN, ODD_RESULT, OTHER_AMOUNT, TWICE),
+    ),
     (voucher, (NO_QUESTIONS,)),
     (delivery, (AFTER_PIVOT,)),
 )

@@ -9,6 +9,7 @@ import sys
 import pytest
 import structlog
 
+from saga import Landed
 from saga.core.model import ParkCause
 from saga_worker import Worker
 from tests.docs import consoles, night_shop
@@ -30,7 +31,17 @@ def fix_with_gift_wrap_is_deployed() -> None:
     night.bug_is_fixed = night.gift_wrap_is_deployed = True
 
 
-HAPPENINGS = {one.__name__: one for one in (psp_answers_again, stock_is_back, fix_with_gift_wrap_is_deployed)}
+def a_deposit_lands_late() -> None:
+    """The service's webhook tells of it, after the rental has ended."""
+    engine = night_shop.engine
+    engine.blocking.wait_for(engine.witness(night.deposit_key, Landed("dep_7770")))
+    asyncio.run(rows.parked(engine.url, night_shop.LATE))
+
+
+HAPPENINGS = {
+    one.__name__: one
+    for one in (psp_answers_again, stock_is_back, fix_with_gift_wrap_is_deployed, a_deposit_lands_late)
+}
 
 
 async def test_the_commands_print_what_the_page_shows(
@@ -48,6 +59,8 @@ async def test_the_commands_print_what_the_page_shows(
                 for key in keys:
                     await engine.start(definition, key, key=key)
                     await rows.parked(database_url, key)
+            rental = await engine.start(night_shop.rental, night_shop.LATE, key=night_shop.LATE)
+            assert (await rental.view(wait="20s")).status == "try_again"
             page = await asyncio.to_thread(consoles.play, PAGE.read_text(), HAPPENINGS)
     consoles.compare(PAGE, page)
 
