@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 import httpx
 
 from saga import Call, Retry, Service, saga, step
-from saga.barrier.probe import action_status, compensation_status, headers
-from saga.http import classify, client
+from saga.barrier.probe import action_status, classify, compensation_status, headers
+from saga.http import client
 
 warehouse = Service(
     "warehouse", remembers="all", key_lifetime="30d", lateness="10m", staleness="0s", classify=classify

@@ -1,5 +1,6 @@
-"""The caller's side: the headers of a request, and ready `.status` handlers that ask the status route.
+"""The caller's side: the headers of a request, a classifier that knows a barrier's replies, and ready probes.
 
+    stock = Service("stock", remembers="all", key_lifetime="30d", classify=classify)
     reserve.status(action_status(http, Reservation))
     release.status(compensation_status(http))
 
@@ -19,11 +20,14 @@ import httpx
 from saga.answers import Answer, Fenced, Landed, NotFound, Pending
 from saga.barrier.records import Side, State, encoded
 from saga.call import Call
-from saga.errors import Refused
+from saga.errors import InProgress, Mismatch, NotExecuted, Refused, Unknown
 from saga.http import Client
+from saga.http import classify as http_classify
 from saga.values import Typed
 
 T = TypeVar("T")
+SHOWN = 200
+"""So much of a reply is kept for people."""
 
 
 def headers(call: Call) -> dict[str, str]:
@@ -31,6 +35,20 @@ def headers(call: Call) -> dict[str, str]:
     if call.effect_key is None:
         return {"Idempotency-Key": call.key}
     return {"Idempotency-Key": call.effect_key, "Saga-Side": Side.COMPENSATION.value}
+
+
+def classify(error: BaseException) -> Refused | NotExecuted | Unknown | None:
+    """`saga.http.classify`, and the barrier's own replies: in progress (S18), and a mismatch, which parks (S19)."""
+    if isinstance(error, httpx.HTTPStatusError):
+        said = f"http {error.response.status_code}: {error.response.text[:SHOWN]}"
+        match error.response.headers.get("saga-barrier"):
+            case "mismatch":
+                return Mismatch(said)
+            case "in_progress":
+                return InProgress(said, _seconds(error.response))
+            case _:
+                pass
+    return http_classify(error)
 
 
 def action_status(
@@ -68,9 +86,14 @@ async def _ask(client: Client, path: str, call: Call, side: Side) -> httpx.Respo
     return await client.get(f"{path}/{key}", params={"side": side.value})
 
 
+def _seconds(reply: httpx.Response) -> float | None:
+    said: str = reply.headers.get("retry-after", "")
+    return float(said) if said.isascii() and said.isdigit() else None
+
+
 def _answer(reply: httpx.Response, read: Callable[[Any], T]) -> Answer[T]:
     if reply.status_code == HTTPStatus.CONFLICT:
-        return Pending(retry_after=float(reply.headers.get("retry-after", "1")))
+        return Pending(_seconds(reply))
     if reply.status_code == HTTPStatus.NOT_FOUND and reply.json().get("state") == "not_found":
         return NotFound()
     reply.raise_for_status()  # anything else is a failed question, and no evidence

@@ -27,6 +27,8 @@ NOT_FINAL = frozenset({401, 403, 408, 409, 421, 424, 425, 429})
 KEPT_HEADERS = frozenset({b"content-type", b"content-language", b"content-encoding", b"location", b"etag"})
 """What of the headers is about the reply and not about the connection, the moment or the client."""
 REPLAYED = (b"idempotency-replayed", b"true")
+SAYS = b"saga-barrier"
+"""The header by which `saga.barrier.probe.classify` tells our own 409 and 422 from the application's."""
 SUCCESS_ENDS, REFUSAL_ENDS = 400, 500
 BODILESS = frozenset({204, 304})
 
@@ -119,9 +121,11 @@ def of_error(problem: BarrierError) -> Reply:
     match problem:
         case RequestMismatch():
             kind = (b"content-type", b"text/plain; charset=utf-8")
-            return Reply(422, [kind, (b"cache-control", b"no-store")], f"mismatch: {problem}".encode())
+            headers = [kind, (b"cache-control", b"no-store"), (SAYS, b"mismatch")]
+            return Reply(422, headers, f"mismatch: {problem}".encode())
         case InProgress():
-            return error(409, "in_progress", str(problem), (b"retry-after", b"1"))
+            more = [(b"retry-after", b"1"), (SAYS, b"in_progress")]
+            return error(409, "in_progress", str(problem), *more)
         case _:
             return error(400, "key_invalid", str(problem))
 
