@@ -7,7 +7,7 @@ its way; a refusal is *returned*, as `saga.Refused`; raising anything is a faile
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar, Union
+from typing import Any, Generic, TypeAlias, TypeVar, Union
 
 from saga.errors import Refused
 
@@ -24,7 +24,7 @@ class Landed(Generic[T_co]):
     """
 
     result: T_co
-    also: tuple[T_co, ...] = ()
+    also: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,24 +237,34 @@ def step(
     Raises:
         DefinitionError: what is wrong in this one line. The rest is told when the engine is built.
     """
+    said: dict[str, Any] = {"timeout": timeout, "settle_within": settle_within, "pending_within": pending_within,
+            "watch_for": watch_for, "retry": retry, "probes": probes, "reads": reads, "repeatable": repeatable,
+            "in_doubt": in_doubt, "late": late, "pivot": pivot}  # fmt: skip
 
     def make(f: Callable[..., Any]) -> Step[Any, Any]:
-        owner = f"step {name or getattr(f, '__name__', f)}"
-        policy = Policy(
-            timeout=duration(owner, "timeout", timeout),
-            retry=(retry or Retry()).rules,
-            settle_within=duration(owner, "settle_within", settle_within),
-            pending_within=duration(owner, "pending_within", pending_within),
-            probes=probes,
-            kind=_kind(owner, reads=reads, repeatable=repeatable),
-            in_doubt=_in_doubt(owner, in_doubt),
-            watch_for=None if watch_for is None else duration(owner, "watch_for", watch_for),
-            late=_late(owner, late),
-            pivot=pivot,
-        )
+        policy = _policy(f"step {name or getattr(f, '__name__', f)}", **said)
         return Step(f, service, policy, name=name, undo=undo, at_most_once=at_most_once)
 
     return cast("StepDecorator", make)
+
+
+def _policy(
+    owner: str, *, retry: Retry | None, probes: int, reads: bool, repeatable: bool, in_doubt: str, late: str,
+    pivot: bool, **durations: Duration | None,
+) -> Policy:  # fmt: skip
+    return Policy(
+        **_durations(owner, **durations),
+        retry=(retry or Retry()).rules,
+        probes=probes,
+        kind=_kind(owner, reads=reads, repeatable=repeatable),
+        in_doubt=_in_doubt(owner, in_doubt),
+        late=_late(owner, late),
+        pivot=pivot,
+    )
+
+
+def _durations(owner: str, **said: Duration | None) -> dict[str, Any]:
+    return {word: duration(owner, word, value) for word, value in said.items() if value is not None}
 
 
 def _kind(owner: str, *, reads: bool, repeatable: bool) -> Kind:

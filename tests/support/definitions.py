@@ -40,7 +40,7 @@ def sound(**options: Any) -> Any:
 
 
 def undone(**options: Any) -> Any:
-    @step(**{"service": forgetful, "timeout": "1s", **options})
+    @step(**{"service": forgetful, "timeout": "1s", "watch_for": "1h", **options})
     async def book(call: Call, order: str, seats: int = 1) -> str:
         return order
 

@@ -102,7 +102,7 @@ async def refund_status(call: Call, card: str, amount: Decimal) -> Answer[None]:
 async def without_call(card: str) -> None: ...
 
 
-@step(psp, timeout="1s", pivot=True)  # type: ignore[call-arg]
+@step(psp, timeout="1s", heartbeat="1s")  # type: ignore[call-arg]
 async def not_built_yet(call: Call) -> None: ...
 
 

@@ -183,7 +183,7 @@ def test_what_is_not_built_yet_is_absent() -> None:
     with pytest.raises(TypeError):
         Service("psp", concurrency=5)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        step(keeper, timeout="1s", pivot=True)  # type: ignore[call-arg]
+        step(keeper, timeout="1s", heartbeat="1s")  # type: ignore[call-arg]
 
 
 def test_a_deadline_shorter_than_a_doubt_is_pointed_out() -> None:
