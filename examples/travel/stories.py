@@ -17,6 +17,8 @@ from examples.travel.stage import Customer, Stage
 
 CONFIRMED = ("processing", "confirmed")
 DECLINED = ("processing", "declined")
+PATIENCE = 20.0
+"""Seconds for a moment to come; a slow machine needs some of them, and a story that went wrong all."""
 NOTHING = dict.fromkeys(("seat", "cancel_seat", "room", "cancel_room", "charge", "refund"), 0)
 
 
@@ -81,7 +83,7 @@ def the_reply_is_lost(stage: Stage) -> Ending:
     payment.fault("charge", Fault.LOSE_REPLY)
     with _held(payment, "status:charge"):
         story.book()
-        payment.wait_held("status:charge")
+        payment.wait_held("status:charge", within=PATIENCE)
         story.moment("the card was charged, the connection broke; the engine has not sent again, it asks")
         story.why()
     return story.end(CONFIRMED, {"seat": 1, "room": 1, "charge": 1})
@@ -95,8 +97,8 @@ def the_hotel_refuses_what_was_paid(stage: Stage) -> Ending:
     with _held(services.airline, "status:seat"):
         with _held(services.payment, "status:charge"):
             story.book(hotel=FULLY_BOOKED)
-            services.airline.wait_held("status:seat")
-            services.payment.wait_held("status:charge")
+            services.airline.wait_held("status:seat", within=PATIENCE)
+            services.payment.wait_held("status:charge", within=PATIENCE)
             _wait_for_refusal(services.hotel, story.trip)
             story.moment("the hotel said no; seat and money are both in doubt, so nothing is undone")
         _until(lambda: "charge" not in stage.in_doubt(story.trip), "the charge is settled")
@@ -127,7 +129,7 @@ def the_worker_is_killed(stage: Stage) -> Ending:
     story, payment = Telling(stage, "trip-4"), stage.services.payment
     with _held(payment, "charge", Point.AFTER):
         story.book()
-        payment.wait_held("charge", Point.AFTER)
+        payment.wait_held("charge", Point.AFTER, within=PATIENCE)
         stage.worker_of(story.trip).kill()
         story.moment("the card was charged, and before it could be told of it the worker was killed")
         story.why()
@@ -157,10 +159,10 @@ def _wait_for_refusal(service: ServiceProcess, trip: str) -> None:
 
 
 def _until(happened: Callable[[], bool], what: str) -> None:
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + PATIENCE
     while not happened():
         if time.monotonic() > limit:
-            raise WentWrong(f"{what}: not within 20 s")
+            raise WentWrong(f"{what}: not within {PATIENCE:g} s")
         time.sleep(0.01)
 
 
