@@ -4,14 +4,12 @@
 its reply, one with "stubborn" refuses its refund.
 """
 
-from typing import Any
-
 from saga import Answer, Call, Engine, Landed, NotFound, Refused, Service, Unknown, saga, step
 
 psp = Service("psp", lateness="2s", staleness="0s")
 dark = Service("dark", lateness="1h")
 
-SAYS: dict[str, Any] = {}
+SAYS: dict[str, Answer[dict[str, str]]] = {}
 """What the psp answers about an order; else that it knows nothing."""
 BUGS: set[str] = set()
 """Orders at which the saga function has a bug."""
