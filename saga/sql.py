@@ -44,7 +44,7 @@ def classify(error: BaseException) -> Refused | NotExecuted | None:
     if state in _NEVER_CONNECTED or state in _ROLLED_BACK:
         return NotExecuted(said(found), rule=rule)
     if state.startswith(_CONSTRAINT):
-        return Refused(type(found).__name__, said(found)[:2000], rule=rule)
+        return Refused(type(found).__name__, found.diag.message_primary or "", rule=rule)
     connecting = isinstance(found, psycopg.errors.ConnectionTimeout) or found.pgconn is not None
     if not state and connecting:  # psycopg gives an error its pgconn only when it was raised while connecting
         return NotExecuted(said(found), rule="psycopg never connected")

@@ -101,7 +101,10 @@ def flaw(method: str, status: int, headers: Mapping[str, str]) -> str | None:
     """
     if status < _FINAL:
         return f"{status} is no final status"
-    known = "content-length" in headers or "transfer-encoding" in headers
+    length = headers.get("content-length")
+    if length is not None and not length.strip().isdecimal():
+        return "the reply's content-length is no number"
+    known = length is not None or "transfer-encoding" in headers
     if method != "HEAD" and status not in _WITHOUT_BODY and not known:
         return "the reply does not say how long it is, and may be cut off"
     return None

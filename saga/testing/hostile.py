@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import socket
 import ssl
@@ -114,11 +115,16 @@ class Hostile:
         self.was_read.set()
 
     def watch_for_reset(self, connection: socket.socket) -> None:
-        """Read until the peer goes away, and note whether it went with a reset."""
+        """Read until the peer goes away, and note whether it went with a reset, at once or behind its last byte."""
         try:
             while connection.recv(65536):
                 pass
         except ConnectionResetError:
+            self.saw_reset.set()
+            return
+        gone = select.poll()
+        gone.register(connection, 0)  # nothing but the end of both directions
+        if gone.poll(_JOIN_S * 1000) and not self.ended.is_set():
             self.saw_reset.set()
 
     def wire(self, connection: socket.socket) -> socket.socket:

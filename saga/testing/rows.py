@@ -60,7 +60,7 @@ MISBEHAVIOUR: tuple[Row, ...] = (
     _row(
         "replies a bad header",
         hostile.says(b"HTTP/1.1 200 OK\r\ncontent-length: many\r\nconnection: close\r\n\r\n{}"),
-        "US",
+        "U",
     ),
     _row("truncates the headers", hostile.says(b"HTTP/1.1 200 OK\r\ncontent-t", close=True), "U"),
     _row(
@@ -83,11 +83,12 @@ MISBEHAVIOUR: tuple[Row, ...] = (
 
 _WITHOUT_BODY = 304
 _BEFORE = "the service judges this before it executes anything"
+_ORIGIN = "only the service itself says this, in whatever format"
 _OWN = "the API says no in its own error format"
 _SHED = "a profile may say that the service sheds before it executes"
 _MAY: dict[int, tuple[str, str]] = {
     **dict.fromkeys((401, 403, 421), ("NUF", _BEFORE)),
-    **dict.fromkeys((402, 412), ("FU", _OWN)),
+    **dict.fromkeys((402, 412), ("FU", _ORIGIN)),
     **dict.fromkeys((400, 404, 405, 406, 410, 411, 413, 414, 415, 417, 422, 428, 431), ("FU", _OWN)),
     **dict.fromkeys((429, 503), ("NU", _SHED)),
     **dict.fromkeys((408, 409, 418, 424, 425, 451, 500, 501, 502, 504, 507, 520, 524, 527), ("U", "")),
