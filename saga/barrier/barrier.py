@@ -115,7 +115,8 @@ class Barrier:
 
         Returns:
             What the key holds now. Not always this refusal: another request may have come in between, and
-            what it stored is the answer to both.
+            what it stored is the answer to both. Call `answer()` after the commit: it raises, and would roll
+            back what was just stored.
         """
         return seam.drive(connection, self.schema, self._refuse(claim, refused))
 

@@ -205,6 +205,14 @@ async def test_s36_a_commit_inside_the_block_is_loud_and_never_done(place: Place
         await undo(place)
 
 
+async def test_s36_a_rollback_inside_the_block_is_loud(place: Place) -> None:
+    """The work is gone, and the row with it: whoever goes on believing in it is told."""
+    with pytest.raises(BarrierError, match="not held any more"):
+        async with place.begin() as connection, barrier.action(connection, "k", request="r"):
+            await connection.rollback()
+    assert await act(place) == "done"
+
+
 def test_s36_row_and_work_must_share_a_transaction(place: Place) -> None:
     """Autocommit, another database and a thing that is none are refused with a sentence."""
     with psycopg.connect(place.url, autocommit=True) as connection:
