@@ -17,7 +17,7 @@ import typer
 from saga.cli.desk import BecauseOption, DryRunOption, WhoOption, YesOption, at_desk
 from saga.cli.exits import Exit, Usage, code_of
 from saga.cli.output import Form, FormOption, emit, preview_json
-from saga.cli.sagas import NameOption, StatusOption, StepOption
+from saga.cli.sagas import MOST, NameOption, StatusOption, StepOption
 from saga.cli.target import AppOption, DatabaseOption, SchemaOption, say
 from saga.core.model import SagaStatus
 from saga.errors import SagaError, Unsafe
@@ -27,7 +27,9 @@ IdsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids or business keys; or none, and a query.")
 ]
 IdsOnlyArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids or business keys.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, help="Of a query: so many sagas at the most.")]
+LimitOption = Annotated[
+    int, typer.Option("--limit", min=1, max=MOST, help="Of a query: so many sagas at the most.")
+]
 
 RETRIED = (SagaStatus.PARKED, SagaStatus.ASLEEP)
 CANCELLED = (SagaStatus.READY, SagaStatus.ASLEEP, SagaStatus.RUNNING, SagaStatus.PARKED)

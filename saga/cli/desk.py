@@ -95,6 +95,8 @@ def duration(option: str, text: str | None) -> timedelta | None:
         value = parse(text)
     except ValueError as error:
         raise Usage(f"{option}: {error}") from None
+    except OverflowError:
+        raise Usage(f"{option}: {text} is longer than any clock counts") from None
     if value < timedelta(0):
         raise Usage(f"{option} is negative: write a duration such as 15s")
     return value

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from saga.database import NoDatabase
 from saga.errors import InputError, NotFoundError, SagaError, StillProcessing, TooLarge, Unsafe, Unstorable
+from saga.operator import Ambiguous
 
 
 class Exit(IntEnum):
@@ -32,6 +33,7 @@ class Usage(SagaError):
 _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (Usage, Exit.USAGE),
     (NoDatabase, Exit.USAGE),
+    (Ambiguous, Exit.USAGE),
     (InputError, Exit.USAGE),
     (Unstorable, Exit.USAGE),
     (TooLarge, Exit.USAGE),

@@ -17,7 +17,7 @@ import psycopg
 import typer
 
 from saga.cli import acts, database, demo, sagas, settling, worker
-from saga.cli.exits import Exit, code_of
+from saga.cli.exits import Exit, Usage, code_of
 from saga.errors import SagaError
 
 CLICK_ERROR: type[Exception] = next(
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     debug = "--debug" in arguments
     try:
-        return _invoke([word for word in arguments if word != "--debug"])
+        return _invoke([_readable(word) for word in arguments if word != "--debug"])
     except CLICK_ERROR as error:
         return _complain(error)
     except (KeyboardInterrupt, typer.Abort):
@@ -77,6 +77,13 @@ def _invoke(arguments: list[str]) -> int:
     if code == Exit.INTERRUPTED:
         return _interrupted()
     return code if isinstance(code, int) else Exit.OK
+
+
+def _readable(word: str) -> str:
+    """An argument that is text: the shell may hand over any bytes, and Postgres takes none but UTF-8."""
+    if word != word.encode("utf-8", "replace").decode():
+        raise Usage(f"{word.encode('utf-8', 'replace').decode()!r} is not UTF-8 text: type it again")
+    return word
 
 
 def _complain(error: Any) -> int:

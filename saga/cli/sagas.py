@@ -43,6 +43,9 @@ class GroupBy(StrEnum):
     SERVICE = "service"
 
 
+MOST = 100_000
+"""More sagas than that are not looked at, and not acted on, at once."""
+
 StatusOption = Annotated[
     list[SagaStatus] | None, typer.Option("--status", help="Only these; may be repeated.")
 ]
@@ -103,7 +106,7 @@ def list_sagas(
         str | None,
         typer.Option("--older-than", metavar="DURATION", help="Unchanged for so long, such as 10m."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="So many at the most.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="So many at the most.")] = 50,
     every: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
     group_by: Annotated[GroupBy | None, typer.Option("--group-by", help="Count instead of listing.")] = None,
     url: DatabaseOption = None,

@@ -7,6 +7,7 @@ Rules that hold here: the first line on stderr names the database, without its p
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +27,23 @@ DatabaseOption = Annotated[
         help="postgresql://… or embedded:DIR; else $SAGA_DATABASE_URL, else ./.saga.",
     ),
 ]
-SchemaOption = Annotated[str, typer.Option("--schema", help="The engine's schema in the database.")]
+SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+def plain_schema(name: str) -> str:
+    """A schema's name that needs no quotes anywhere.
+
+    Raises:
+        Usage: it is none.
+    """
+    if SCHEMA_NAME.fullmatch(name) is None:
+        raise Usage(f"--schema {name!r} is no plain name: write small letters, digits and underscores")
+    return name
+
+
+SchemaOption = Annotated[
+    str, typer.Option("--schema", help="The engine's schema in the database.", callback=plain_schema)
+]
 AppOption = Annotated[
     str | None,
     typer.Option(

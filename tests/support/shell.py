@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import structlog
 
 from saga.cli.main import main
 
@@ -43,7 +44,11 @@ class Shell:
     def bare(self, *arguments: str) -> Said:
         """As it is typed."""
         self._capsys.readouterr()
-        code = main(arguments)
+        logging = structlog.get_config()  # `worker run` rules its own process, and this one is not
+        try:
+            code = main(arguments)
+        finally:
+            structlog.configure(**logging)
         out, err = self._capsys.readouterr()
         assert "Traceback" not in err + out
         return Said(code, out, err)
