@@ -31,7 +31,7 @@ def check_client(client: httpx.Client | httpx.AsyncClient) -> None:
         if transport is None:
             continue
         kind = type(cast("object", transport))
-        if not kind.__module__.startswith("httpx."):
+        if kind.__module__.partition(".")[0] != "httpx":
             problems.append(f"{kind.__name__} is no transport of httpx, and may retry: use httpx's own")
         elif getattr(getattr(transport, "_pool", None), "_retries", 0):
             problems.append("this httpx client retries connections on its own: HTTPTransport(retries=0)")

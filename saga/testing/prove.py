@@ -78,7 +78,7 @@ async def prove_client(
     async def one(row: Row) -> Finding:
         async with limit:
             found = await _attempt(row, step, classify, seconds)
-            if row.reads and not found.complete:
+            if not found.complete and (row.reads or found.error == NotExecuted.__name__):
                 found = await _attempt(row, step, classify, seconds * SECOND_CHANCE)
             return found
 
