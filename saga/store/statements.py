@@ -10,9 +10,14 @@ from saga.store.sql import Statement
 
 LIMITS = Statement(
     "limits",
-    "Locks nothing. A frozen client must not hold the reaper: all three are under a third of the lease.",
+    "Locks nothing. A frozen client must not hold the reaper: three are under a third of the lease. None of them"
+    " counts while the server waits for the next message of a pipeline, so the whole transaction ends before the"
+    " lease does, where the server knows how (PostgreSQL 17); on an older one a worker that is frozen there holds"
+    " its row until its connection breaks.",
     "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(ms)s, true),"
-    " set_config('idle_in_transaction_session_timeout', %(ms)s, true)",
+    " set_config('idle_in_transaction_session_timeout', %(ms)s, true),"
+    " CASE WHEN current_setting('server_version_num')::int >= 170000"
+    " THEN set_config('transaction_timeout', (%(ms)s::int * 3)::text, true) END",
 )
 
 FENCE = Statement(

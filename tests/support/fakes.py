@@ -170,6 +170,9 @@ def make_step(
     async def body(call: Call, what: str) -> str:
         return await ledger.act(name, call, what)
 
+    effect = not (options.get("reads") or options.get("repeatable"))
+    if probe and effect and ledger.remembers == "nothing":
+        options.setdefault("watch_for", "1h")
     if not undo:
         options.setdefault("undo", None if options.get("reads") else "nothing")
     made = step(service or service_of(ledger), timeout=timeout, name=name, **options)(body)

@@ -25,6 +25,11 @@ def execute(url: str, statement: str, *values: Any) -> int:
         return connection.execute(statement.encode(), values).rowcount
 
 
+async def change(url: str, statement: str, *values: Any) -> int:
+    """The same in a thread: where a worker runs in this loop, a row that it has locked must not stop the loop."""
+    return await asyncio.to_thread(execute, url, statement, *values)
+
+
 def saga_of(url: str, key: str) -> Row:
     """The saga's row."""
     (row,) = select(url, "SELECT * FROM saga.saga WHERE key = %s", key)
@@ -66,9 +71,9 @@ async def parked(url: str, key: str) -> Row:
     return await until(url, key, "status = 'parked'")
 
 
-def wake(url: str, key: str) -> None:
+async def wake(url: str, key: str) -> None:
     """What every wake-up does to the saga's row: an operator's retry, late evidence."""
-    execute(
+    await change(
         url,
         "UPDATE saga.saga SET inbox = inbox + 1, wake_at = least(wake_at, now()), park_cause = NULL,"
         " park_reason = NULL, park_detail = NULL,"
@@ -77,9 +82,9 @@ def wake(url: str, key: str) -> None:
     )
 
 
-def ask_to_cancel(url: str, key: str) -> None:
+async def ask_to_cancel(url: str, key: str) -> None:
     """The durable request that a cancel is."""
-    execute(
+    await change(
         url,
         "UPDATE saga.saga SET cancel_requested = true, inbox = inbox + 1, wake_at = least(wake_at, now()),"
         " park_cause = NULL, park_reason = NULL, park_detail = NULL,"

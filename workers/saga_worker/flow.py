@@ -40,7 +40,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The function returned; `forgotten`: steps that were called and never awaited."""
+    """The function returned; `forgotten`: steps that were never awaited, and tasks at whose failure nobody looked."""
 
     value: Any
     forgotten: tuple[str, ...]
@@ -126,8 +126,9 @@ class SagaFlow:
             return Broke(asyncio.CancelledError(), "the saga function cancelled itself")
         error = self._main.exception()
         if error is None:
-            forgotten = tuple(dict.fromkeys(c.identity for c in self._calls if not c.awaited))
-            return Returned(self._main.result(), forgotten + tuple(self._futures))
+            called = [call.identity for call in self._calls if not call.awaited]
+            forgotten = dict.fromkeys([*called, *self._futures, *self._loop.unseen()])
+            return Returned(self._main.result(), tuple(forgotten))
         if only_step_failures(error):
             return Failed(step_failures(error)[0])
         return Broke(error, "".join(traceback.format_exception(error)))

@@ -41,6 +41,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         self.tasks: dict[
             asyncio.Task[Any], None
         ] = {}  # held until they end: the collector must end none, and in order
+        self._failed: list[asyncio.Task[Any]] = []
 
     def drive(self) -> None:
         """Run until nothing is ready.
@@ -87,8 +88,17 @@ class SagaLoop(asyncio.AbstractEventLoop):
         """A task of this loop; a context of its own, as everywhere."""
         task = asyncio.Task(coro, loop=self, name=name, context=context)
         self.tasks[task] = None
-        task.add_done_callback(self.tasks.pop)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        del self.tasks[task]
+        if not task.cancelled() and _unseen(task):
+            self._failed.append(task)
+
+    def unseen(self) -> list[str]:
+        """The tasks that failed, and at whose failure nobody has looked; a step's task has the step's identity."""
+        return [getattr(task.get_coro(), "__name__", "a task") for task in self._failed if _unseen(task)]
 
     def get_debug(self) -> bool:
         """Never in debug mode."""
@@ -117,6 +127,11 @@ class SagaLoop(asyncio.AbstractEventLoop):
     def call_at(self, *_: object, **__: object) -> asyncio.TimerHandle:
         """There is no time here."""
         raise NotInASaga(_BY_THE_CLOCK)
+
+
+def _unseen(task: asyncio.Task[Any]) -> bool:
+    """What asyncio asks before it complains that an exception was never retrieved."""
+    return bool(getattr(task, "_log_traceback", False))
 
 
 def _refuse(*_: object, **__: object) -> Any:

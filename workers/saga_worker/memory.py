@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from saga.logs import log
 from saga.store.batch import ClaimRequest, Row
 from saga.store.journal import Journal
-from saga.store.sagas import SagaRow
+from saga.store.sagas import Recorded, SagaRow
 from saga_worker.chores import Chores
 from saga_worker.runner import Run
 
@@ -39,6 +40,7 @@ class Memory:
         self._runs: dict[UUID, Run] = {}
         self._epochs: dict[UUID, int] = {}
         self._loading = 0
+        self._open = False
         self._polls: list[float] = []
         self._pauses: list[float] = []
         self.journals: list[Journal] = []
@@ -46,11 +48,13 @@ class Memory:
 
     def open(self, journals: list[Journal]) -> None:
         """Begin a life."""
+        self._open = True
         self.journals = journals
         self._polls, self._pauses = [0.0] * len(journals), [POLL_FAST_S] * len(journals)
 
     def close(self) -> list[Run]:
-        """End a life; what was running is the caller's to stop."""
+        """End a life; what was running is the caller's to stop. A claim that is still under way is given back."""
+        self._open = False
         runs, self._runs = list(self._runs.values()), {}
         self._epochs.clear()
         return runs
@@ -82,6 +86,8 @@ class Memory:
 
     def claimed(self, lane: int, rows: list[Row]) -> None:
         """A claim is durable: fresh sagas begin at once, others when their record is read."""
+        if not self._open:
+            return  # the worker has stopped meanwhile, and gives back whatever is its own
         sagas = [s for s in (SagaRow(*row) for row in rows) if self._take(s)]
         if not sagas:
             self._pauses[lane] = min(self._pauses[lane] * 1.5, POLL_SLOW_S)
@@ -90,8 +96,7 @@ class Memory:
         self._pauses[lane], self._polls[lane] = POLL_FAST_S, 0.0
         for saga in sagas:
             if saga.epoch == 1:  # nobody had it before, so nothing is recorded
-                definition = self._worker.engine.definition(saga.name, saga.version)
-                self._start(Run(self._worker, lane, saga, definition, None))
+                self._take_up(lane, saga, Recorded([], {}))
         known = [s for s in sagas if s.epoch != 1]
         if known:
             self._loading += len(known)
@@ -111,19 +116,32 @@ class Memory:
     async def _load(self, lane: int, sagas: list[SagaRow]) -> None:
         journal = self.journals[lane]
         try:
-            records = await self._chores.recorded([s.id for s in sagas])
+            records = await self._read(sagas)
         finally:
             self._loading -= len(sagas)
-        if journal.dead or journal is not self.journals[lane]:
-            return
-        for saga in sagas:
-            if self._epochs.get(saga.id) == saga.epoch:
-                definition = self._worker.engine.definition(saga.name, saga.version)
-                self._start(Run(self._worker, lane, saga, definition, records[saga.id]))
+        if self._open and not journal.dead and journal is self.journals[lane]:
+            for saga in sagas:
+                if self._epochs.get(saga.id) == saga.epoch:
+                    self._take_up(lane, saga, records[saga.id])
+        if not len(self):
+            self.emptied.set()
 
-    def _start(self, run: Run) -> None:
-        self._runs[run.saga.id] = run
-        asyncio.get_running_loop().call_soon(run.begin)
+    async def _read(self, sagas: list[SagaRow]) -> dict[UUID, Recorded | Exception]:
+        """What is recorded of each; a record that cannot be read is that saga's trouble, and nobody else's."""
+        try:
+            return dict(await self._chores.recorded([saga.id for saga in sagas]))
+        except Exception as error:  # noqa: BLE001 - it parks the saga, with all that is known
+            if len(sagas) == 1:
+                return {sagas[0].id: error}
+            alone = [await self._read([saga]) for saga in sagas]
+            return {saga_id: record for found in alone for saga_id, record in found.items()}
+
+    def _take_up(self, lane: int, saga: SagaRow, record: Recorded | Exception) -> None:
+        definition = self._worker.engine.definition(saga.name, saga.version)
+        run = Run(self._worker, lane, saga, definition, None if isinstance(record, Exception) else record)
+        self._runs[saga.id] = run
+        begin = partial(run.broken, record) if isinstance(record, Exception) else run.begin
+        asyncio.get_running_loop().call_soon(begin)
 
     # What runs report.
 
@@ -155,8 +173,8 @@ class Memory:
     async def _restart(self, run: Run) -> None:
         journal = self.journals[run.lane]
         saga = await self._chores.reload(self._worker.id, run.lane, run.saga.id, run.saga.epoch)
-        records = {} if saga is None else await self._chores.recorded([saga.id])
+        records = {} if saga is None else await self._read([saga])
         if saga is None or journal.dead or self._runs.get(saga.id) is not run:
             self.forget(run)
             return
-        self._start(Run(self._worker, run.lane, saga, run.definition, records[saga.id]))
+        self._take_up(run.lane, saga, records[saga.id])

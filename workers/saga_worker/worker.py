@@ -33,6 +33,8 @@ from saga_worker.runner import Run
 
 BEATS_PER_LEASE = 5
 BEAT_MOST_S = 0.5
+LEAVE_S, CRASHED_S = 2.0, 0.5
+"""How long a worker that stops, or that has crashed, waits for a database that is away."""
 
 
 class Worker:
@@ -94,9 +96,16 @@ class Worker:
             await self._life
 
     async def run(self) -> None:
-        """Work until `stop`."""
+        """Work until `stop`.
+
+        Raises:
+            Exception: whatever ended the worker before it was stopped; it does not wait on without a life.
+        """
         async with self:
-            await self._stop.wait()
+            assert self._life is not None, "it was started"
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({self._life, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
 
     def stop(self) -> None:
         """Begin to drain. Safe to call from a signal handler of the loop."""
@@ -132,6 +141,7 @@ class Worker:
         await self._end_all_runs()
         chores.cancel()
         stopping.cancel()
+        await self._finish(journals, crashed=bool(crashed))
         results = await asyncio.gather(*journals, chores, return_exceptions=True)
         dead = any(isinstance(r, DeclaredDead) for r in results)
         for failure in results:
@@ -139,9 +149,22 @@ class Worker:
                 raise failure
         await self._settle_background()
         if not dead:
-            await self._chores.leave(self.id)
+            await self._leave()
             log.info("worker_stopped", worker=str(self.id))
         return dead and not self._stop.is_set()
+
+    async def _finish(self, journals: list[asyncio.Task[None]], *, crashed: bool) -> None:
+        """Let journals write what is pending, for a while: a database that is away must not hold up a stop."""
+        _, pending = await asyncio.wait(journals, timeout=CRASHED_S if crashed else LEAVE_S)
+        for journal in pending:
+            journal.cancel()
+
+    async def _leave(self) -> None:
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self._chores.leave(self.id)
+        except TimeoutError:  # the database is away: the lease runs out, and the reaper gives our sagas back
+            log.warning("worker_left_without_leave", worker=str(self.id))
 
     def _registration(self) -> leases.Registration:
         serves = json.dumps([f"{name} v{version}" for name, version in self.engine.registry.sagas])

@@ -41,7 +41,7 @@ async def right(order: str) -> str:
 
 async def mended(url: str, function: Function = right) -> str:
     """Wake the saga under a worker with good code; its result."""
-    rows.wake(url, "k")
+    await rows.wake(url, "k")
     async with working(url, checkout(function)) as w:
         return await w.engine.handle(checkout(function), key="k").result("10s")
 
@@ -167,7 +167,7 @@ async def test_an_unstorable_result_parks_and_keeps_its_verdict(database_url: st
     ledger.plan("charge", nul)
     async with working(database_url, checkout(right)) as w:
         row = await w.parked(checkout(right))
-        rows.wake(w.url, "k")
+        await rows.wake(w.url, "k")
         await rows.until(w.url, "k", "status = 'parked' AND epoch > 1")
     assert row["park_cause"] == "unstorable"
     assert "charge#1" in row["park_reason"]
@@ -185,7 +185,7 @@ async def test_a_saga_with_an_unstorable_result_can_be_cancelled_or_says_why_not
     ledger.plan("charge", nul)
     async with working(database_url, checkout(right)) as w:
         await w.parked(checkout(right))
-        rows.ask_to_cancel(w.url, "k")
+        await rows.ask_to_cancel(w.url, "k")
         row = await rows.until(w.url, "k", "status = 'parked' AND epoch > 1")
     assert "charge#1" in row["park_reason"]
     assert "undo_charge" not in ledger.names()

@@ -56,7 +56,7 @@ async def parked_under(url: str, function: Function, **options: Any) -> Row:
 
 async def mended(url: str, function: Function = right) -> str:
     """Wake the saga under a worker with good code; its result."""
-    rows.wake(url, "k")
+    await rows.wake(url, "k")
     async with working(url, checkout(function)) as w:
         return await w.engine.handle(checkout(function), key="k").result("10s")
 
@@ -167,7 +167,7 @@ async def test_a_compensation_that_is_gone_parks_until_it_is_back(database_url: 
 
     row = await parked_under(database_url, without, steps=[reserve, bare, confirm])
     assert (row["park_cause"], row["direction"]) == ("code_changed", "backward")
-    rows.wake(database_url, "k")
+    await rows.wake(database_url, "k")
     async with working(database_url, checkout(right)) as w:
         handle = w.engine.handle(checkout(right), key="k")
         assert (await handle.view(wait="10s")).status == "declined"

@@ -177,7 +177,7 @@ async def test_at_most_once_parks_at_once(database_url: str) -> None:
         row = await w.parked(one_step(charge))
         assert row["park_cause"] == "in_doubt"
         assert "nothing can settle it" in row["park_reason"]
-        rows.wake(w.url, "k")
+        await rows.wake(w.url, "k")
         again = await rows.until(w.url, "k", "status = 'parked' AND epoch > 1")
         view = await w.engine.handle(one_step(charge), key="k").view()
     assert again["park_cause"] == "in_doubt"

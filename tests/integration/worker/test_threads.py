@@ -98,7 +98,7 @@ async def test_a_thread_that_still_runs_is_not_past_its_deadline(database_url: s
     """However long it is held, nothing is proven absent and nothing is sent again while the thread may still send (S11)."""
     desk, gate = Desk(), ThreadGate()
     desk.gates = [gate]
-    act = threaded(desk, Service("desk", lateness="0s", staleness="0s"))
+    act = threaded(desk, Service("desk", lateness="0s", staleness="0s"), watch_for="1h")
 
     @saga("threaded")
     async def function(order: str) -> str:
