@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002, RUF012 - all providers have one signature, and their class attributes are data
+# ruff: noqa: ARG002 - all providers have one signature
 """A provider of payments over real HTTP: what all of the fakes share. Each is written from its provider's documentation.
 
 What a request meets is planned with one word each, in `plan`; without a word it is paid for.

@@ -13,10 +13,9 @@ from tests.integration.profiles.fakes import (
     Draft,
     PayPal,
     Square,
-    StripeV1,
-    StripeV2,
 )
 from tests.integration.profiles.provider import Provider, served
+from tests.integration.profiles.stripe import StripeV1, StripeV2
 from tests.integration.profiles.till import till
 from tests.support import rows
 
@@ -100,6 +99,27 @@ async def test_s17_a_refusal_that_is_not_kept_leaves_an_earlier_attempt_in_doubt
             assert (await shop.parked())["park_cause"] == "in_doubt"
             assert await shop.told() == "processing"
     assert (len(provider.paid), len(provider.requests)) == (1, 2)
+
+
+@pytest.mark.parametrize("fake", [StripeV1, CheckoutCom], ids=named)
+async def test_s17_the_first_request_lands_behind_the_refusal_of_the_second(
+    database_url: str, fake: type[Provider]
+) -> None:
+    """Not found, resent, refused; then it lands: no orphan, because the refusal settled nothing, and it is found."""
+    with served(fake()) as provider:
+        provider.plan.extend(["late", "invalid"])
+        async with till(database_url, provider, lateness="1h") as shop:
+            assert (await shop.bought()).endswith("_0")
+    assert (len(provider.paid), len(provider.requests)) == (1, 2)
+
+
+async def test_s17_after_the_quiet_the_refusal_stands_on_its_own(database_url: str) -> None:
+    """The first request never arrived: two questions after everything must have landed, and it is declined."""
+    with served(CheckoutCom()) as provider:
+        provider.plan.extend(["lose_request", "invalid"])
+        async with till(database_url, provider) as shop:
+            assert await shop.ended() == "declined"
+    assert (provider.paid, len(provider.requests)) == ([], 2)
 
 
 async def test_a_refusal_in_a_success_that_is_kept_speaks_for_all(database_url: str) -> None:

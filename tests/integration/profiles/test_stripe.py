@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.integration.profiles.fakes import StripeV1
 from tests.integration.profiles.provider import served
+from tests.integration.profiles.stripe import StripeV1
 from tests.integration.profiles.till import till
 from tests.support import rows
 
@@ -15,15 +15,6 @@ async def test_s17_a_validation_error_does_not_settle_a_lost_payment(database_ur
         async with till(database_url, provider, probe=False) as shop:
             assert (await shop.parked())["park_cause"] == "in_doubt"
             assert await shop.told() == "processing"
-    assert (len(provider.paid), len(provider.requests)) == (1, 2)
-
-
-async def test_s17_with_a_probe_a_validation_error_is_followed_by_a_question(database_url: str) -> None:
-    """The first request lands late, behind the refusal: the probe finds it, and it is confirmed."""
-    with served(StripeV1()) as provider:
-        provider.plan.extend(["late", "invalid"])
-        async with till(database_url, provider, lateness="1h") as shop:
-            assert await shop.bought() == "ch_0"
     assert (len(provider.paid), len(provider.requests)) == (1, 2)
 
 
