@@ -67,12 +67,6 @@ NEXT_DUE = Statement(
     "Locks nothing. NULL: nobody sleeps.",
     "SELECT min(wake_at) - now() FROM {s}.saga WHERE status = 'asleep'",
 )
-WORKERS = Statement(
-    "workers",
-    "Locks nothing. Zero rows: no worker is alive.",
-    "SELECT id, host, pid, serves, min(state), min(started_at), max(now() - beat), bool_or(beat < now() - lease),"
-    " count(*) FROM {s}.worker GROUP BY id, host, pid, serves::text, serves ORDER BY min(started_at)",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,11 +157,12 @@ class Book:
                     taken.watches.append(watch)
         return taken
 
-    def told(self, outcome: OutcomeWrite) -> None:
-        """A commit has carried this effect's end: its reply need not be told as late evidence any more."""
-        effect = self.get(outcome.step, outcome.direction)
-        if effect is not None:
-            effect.untold = None
+    def told(self, settled: Settled) -> None:
+        """A commit has carried these ends: their replies need not be told as late evidence any more."""
+        for outcome in settled.outcomes:
+            effect = self.get(outcome.step, outcome.direction)
+            if effect is not None:
+                effect.untold = None
 
     def landed_late(self) -> list[LiveEffect]:
         """Effects that landed after they were settled otherwise, and are not undone yet."""

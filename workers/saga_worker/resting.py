@@ -25,9 +25,8 @@ LINGER = timedelta(seconds=2)
 """A saga that waits longer than this leaves the worker's memory."""
 
 
-def resting_place(run: Run) -> SagaWrite | None:
+def resting_place(run: Run, waits: list[datetime]) -> SagaWrite | None:
     """The saga's row at rest, or None: it goes on, or waits for a moment only."""
-    waits = run.waits()
     if waits:
         return _asleep(run, waits) if run.worker.draining or _may_sleep(run, waits) else None
     return _parked(run) or _ended(run) or _released(run)

@@ -12,7 +12,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from saga.core.evidence import EvidenceKind, Replied
@@ -39,6 +38,7 @@ from saga_worker.forward import Forward
 from saga_worker.records import CodeChanged
 from saga_worker.resting import resting_place
 from saga_worker.settler import ClaimLost, Settler
+from saga_worker.settlers import Settlers
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
@@ -67,15 +67,13 @@ class Run:
         self.alarm: str | None = None
         self._recorded = recorded
         self._loop = asyncio.get_running_loop()
-        self._settlers: dict[LiveEffect, tuple[Settler, asyncio.Task[None]]] = {}
+        self.settlers = Settlers(self, self._settled)
         self.forward: Forward | None = None
         self.backward: Backward | None = None
         self.amending: Amending | None = None
         self.turning: dict[str, Any] | None = None
         self.parking: Parking | None = None
         self._resting = False
-
-    # Entering and leaving.
 
     def begin(self) -> None:
         """Take up the saga where its record ends. A plain callback."""
@@ -92,9 +90,7 @@ class Run:
     def lose(self) -> None:
         """The claim is gone: write nothing more; calls in flight go on, and tell what they see as evidence."""
         self.lost = True
-        for effect, (_, task) in self._settlers.items():
-            if effect.in_flight == 0:
-                task.cancel()
+        self.settlers.cancel_idle()
         if self.forward is not None:
             self._loop.call_soon(self.forward.close)
 
@@ -107,11 +103,8 @@ class Run:
 
     async def stop(self) -> None:
         """End every task of it, whatever it is doing (S34)."""
-        tasks = [task for _, task in self._settlers.values()]
         self.lose()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.settlers.end()
 
     def _begin(self) -> None:
         if self._recorded is not None:
@@ -136,14 +129,14 @@ class Run:
         fresh = [] if self.worker.draining else self._advance()
         if self.turning is not None and self.backward is None:
             self._settle_everything()
-        settled = self.effects.take_unwritten(self._settlers)
+        settled = self.effects.take_unwritten(self.settlers)
         intents = [Settler(self, effect).first_intent() for effect in fresh]
         saga = None if fresh else self._rest()
         if intents or settled or saga is not None:
             done = self.submit(settled, intents=intents, saga=saga)
             done.add_done_callback(lambda done: self._written(done, settled, saga))
             for effect in fresh:
-                self._start(effect, done)
+                self.settlers.start(effect, done)
 
     def _advance(self) -> list[LiveEffect]:
         if self.parking is not None:
@@ -171,9 +164,8 @@ class Run:
 
     def _past_deadline(self) -> bool:
         deadline = self.saga.deadline_at
-        if deadline is None or self.backward is not None or self.amending is not None:
-            return False
-        if self.clocks.now() < deadline:
+        back = self.backward is not None or self.amending is not None
+        if deadline is None or back or self.clocks.now() < deadline:
             return False
         self._turn(EndCause.DEADLINE, {"message": "the saga's deadline passed"})
         return True
@@ -186,35 +178,24 @@ class Run:
 
     def _rest(self) -> SagaWrite | None:
         """Where the saga's row goes, when nothing of it moves any more."""
-        write = None if self.waits() is None else resting_place(self)
+        waits = self.settlers.waits()
+        write = None if waits is None else resting_place(self, waits)
         if write is not None:
             self._resting = True
-            fell_back = {} if self.forward is None else self.forward.degradations
-            write = replace(write, alarm=self.alarm, degraded=records.degraded(fell_back))
+            degraded = None if self.forward is None else records.degraded(self.forward.degradations)
+            write = replace(write, alarm=self.alarm, degraded=degraded)
         return write
-
-    def waits(self) -> list[datetime] | None:
-        """Until when its effects wait; None while one of them moves."""
-        until = [effect.waiting_until for effect in self._settlers]
-        waiting = [one for one in until if one is not None]
-        return waiting if len(waiting) == len(until) else None
 
     def direction(self) -> Direction:
         """Which way it goes."""
         turned = self.backward is not None or self.saga.direction == Direction.BACKWARD
         return Direction.BACKWARD if turned else Direction.FORWARD
 
-    # Writing.
-
     def submit(
-        self,
-        settled: Settled = NOTHING,
-        *,
-        intents: list[Intent] | None = None,
-        saga: SagaWrite | None = None,
-    ) -> asyncio.Future[Written]:
+        self, settled: Settled = NOTHING, *, intents: list[Intent] | None = None, saga: SagaWrite | None = None,
+    ) -> asyncio.Future[Written]:  # fmt: skip
         """Hand a unit to the journal; the future tells what became of it."""
-        done: asyncio.Future[Written] = self._loop.create_future()
+        done = self._loop.create_future()
         unit = Unit(
             self.saga.id, self.saga.epoch, uuid7(), done, intents or [], settled.outcomes, settled.evidence,
             settled.watches, saga,
@@ -230,23 +211,22 @@ class Run:
         """A unit of the run itself is durable, or failed. A plain callback."""
         error = done.exception()
         if self.lost or isinstance(error, DeclaredDead):
-            return  # the worker ends every run
-        if error is not None:
+            pass  # the worker ends every run
+        elif error is not None:
             self.broken(error)
-            return
-        if not done.result().held:
+        elif not done.result().held:
             self.worker.memory.lost(self)
-            return
-        for outcome in settled.outcomes:
-            self.effects.told(outcome)
+        else:
+            self.effects.told(settled)
+            self._guarded(lambda: self._after(done.result(), saga))
+
+    def _after(self, written: Written, saga: SagaWrite | None) -> None:
         if saga is None:
-            self.noticed(done.result())
-        elif (
-            not done.result().moved or saga.past_pivot
-        ):  # the inbox moved: read the record again, under the same claim
-            self.worker.memory.restart(self)
+            self.noticed(written)
+        elif not written.moved or saga.past_pivot:
+            self.worker.memory.restart(self)  # the inbox moved: read the record again, under the same claim
         elif saga.status is SagaStatus.RUNNING:
-            self._guarded(lambda: self._turned(saga))
+            self._turned(saga)
         else:
             self.worker.memory.forget(self)
 
@@ -262,8 +242,6 @@ class Run:
         """What a commit told besides: a cancel was requested (S31)."""
         if written.cancel_requested:
             self._turn(EndCause.CANCELLED, {"message": "cancel was requested"})
-
-    # What settlers and the function need.
 
     def want(self, effect: LiveEffect) -> Want:
         """Whether the saga still wants it (S14, S15)."""
@@ -286,36 +264,28 @@ class Run:
 
     def late(self, effect: LiveEffect, seen: Replied) -> None:
         """A body returned after its budget (S25)."""
-        if effect in self._settlers and not self.lost and not effect.settled:
+        if effect in self.settlers and not self.lost and not effect.settled:
             effect.observe(seen)
-            self._settlers[effect][0].nudge()
+            self.settlers.nudge()
         else:
             self.worker.witness_soon(self, effect, seen)
         self.go_on_soon()
 
     def idle(self) -> bool:
         """Whether nothing is under way and nothing waits for a person."""
-        return not self._settlers and not any(e.parked for e in self.effects)
+        return not self.settlers and not any(e.parked for e in self.effects)
 
     def nudge_all(self) -> None:
         """What effects wait for may have changed."""
-        for settler, _ in self._settlers.values():
-            settler.nudge()
+        self.settlers.nudge()
 
     def resume(self, effect: LiveEffect) -> None:
         """Go on settling an effect that an earlier claim, or the function, has left."""
-        if not effect.settled and effect not in self._settlers and effect.parked is None:
-            self._start(effect, None)
-
-    def _start(self, effect: LiveEffect, first: asyncio.Future[Written] | None) -> None:
-        settler = Settler(self, effect)
-        task = self._loop.create_task(settler.settle(first), name=effect.identity)
-        self._settlers[effect] = (settler, task)
-        task.add_done_callback(lambda done: self._settled(effect, done))
+        if not effect.settled and effect not in self.settlers and effect.parked is None:
+            self.settlers.start(effect, None)
 
     def _settled(self, effect: LiveEffect, task: asyncio.Task[None]) -> None:
         """A settler ended. A plain callback, and so a place from which the function may be driven."""
-        self._settlers.pop(effect, None)
         if task.cancelled():
             return
         error = task.exception()
