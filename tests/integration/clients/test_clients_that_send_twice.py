@@ -125,6 +125,17 @@ def test_botocore(config: Config | None) -> None:
     saga.botocore.check_client(saga.botocore.client("sqs", config=config, **steps.CREDENTIALS))
 
 
+async def test_a_status_that_aiohttps_parser_made_up_proves_nothing() -> None:
+    """It says 400 today, for a reply that is no HTTP; whatever it says, the service did not say it."""
+    with Hostile(hostile.says(b"SSH-2.0-OpenSSH\r\n")) as server:
+        with pytest.raises(aiohttp.ClientResponseError) as caught:
+            await steps.aio.post(server.url)
+        await steps.close()
+    assert caught.value.status == 400
+    caught.value.status = 402
+    assert saga.aiohttp.classify(caught.value) is None
+
+
 async def test_nothing_is_proven_when_aiohttp_had_sent_before() -> None:
     """A session of a user's own: the second try is refused a connection, the first was read in full."""
     with Hostile(reads_one_and_is_gone) as server:
