@@ -224,7 +224,7 @@ async def test_a_late_success_against_a_settled_no_rings_the_alarm(database_url:
 
 @pytest.mark.parametrize("lost", [True, False])
 async def test_a_step_times_out_in_the_middle_of_a_drain(database_url: str, *, lost: bool) -> None:
-    """A worker that drains waits for a call in flight, keeps its outcome, and the next worker goes on from it."""
+    """S34: a worker that drains waits for a call in flight, keeps its outcome, and the next worker goes on from it."""
     ledger = Ledger()
     reached, open_gate = asyncio.Event(), asyncio.Event()
 

@@ -17,7 +17,7 @@ def test_nothing_observed_is_no_lease() -> None:
 
 
 def test_the_lease_counts_from_before_the_round_trip() -> None:
-    """However long a commit took, the lease ends here no later than in the database."""
+    """S11, S35: however long a commit took, the lease ends here no later than in the database."""
     clocks, now = Clocks(LEASE), boottime()
     began = (
         now - LEASE.total_seconds() * LEASE_SHARE
@@ -53,7 +53,7 @@ def test_an_older_observation_changes_nothing() -> None:
 
 
 def test_a_clock_that_jumps_back_only_delays() -> None:
-    """When the database's clock was set back, the worker follows it, and so nothing is due too early."""
+    """S35: when the database's clock was set back, the worker follows it, and so nothing is due too early."""
     clocks, now = Clocks(LEASE), boottime()
     clocks.observe(0, now, now, THERE)
     clocks.observe(0, now + 0.001, now + 0.001, THERE - timedelta(hours=1))
