@@ -50,7 +50,7 @@ def test_without_probe_and_dedup_it_parks_at_once_and_says_so(
     assert len(services.payment.book().arrivals("charge", order)) == 1
     stuck, why = shell("stuck"), shell("why", order)
     assert order in stuck.stdout
-    assert "1 need a person" in stuck.stdout
+    assert "1 need a person" in stuck.stderr
     assert why.returncode == 0, why.stderr
     assert "pay_mute#1" in why.stdout
 
@@ -161,7 +161,7 @@ def test_a_deadline_in_mid_call_waits_for_the_call(
     stage: Stage, crew: Crew, services: Services, order: str
 ) -> None:
     """The saga's time is up while a charge is out there: it settles first, then it is refunded."""
-    crew.hire()
+    stage.wait_registered(crew.hire().pid)
     services.payment.close_gate("charge", Point.AFTER)
     stage.start(purchase_in_time, order)
     services.payment.wait_held("charge", Point.AFTER)

@@ -40,7 +40,7 @@ def test_a_call_in_flight_ends_and_the_saga_is_given_back(
 def test_a_call_that_does_not_end_in_time_stays_in_doubt(
     stage: Stage, crew: Crew, services: Services, order: str, *, saga: SagaDefinition[Purchase, str]
 ) -> None:
-    """S34: stopped with a call that outlasts the drain: the saga is free at once, and the call is settled by asking."""
+    """Stopped with a call that outlasts the drain: the saga is free at once, and the call is settled by asking."""
     first = crew.hire(lease="60s", drain_within="300ms")
     services.payment.close_gate("charge", Point.AFTER)
     stage.start(saga, order)

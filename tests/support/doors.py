@@ -91,6 +91,11 @@ class Doors:
         with self._changed:
             return [k for k in self._knocks if k.order == order and name in (None, k.name)]
 
+    def knocks_of(self, pid: int) -> list[Knock]:
+        """Every body that ran in a process, in the order of their coming."""
+        with self._changed:
+            return [k for k in self._knocks if k.pid == pid]
+
     def _accept(self) -> None:
         while True:
             try:

@@ -61,7 +61,7 @@ async def purchase_slow(p: Purchase) -> str:
     return await pay_slowly(p.order, p.card)
 
 
-@saga("purchase-in-time", deadline="2500ms")
+@saga("purchase-in-time", deadline="4s")
 async def purchase_in_time(p: Purchase) -> str:
     """The same with a deadline."""
     await reserve(p.order, "chair")

@@ -110,6 +110,15 @@ class Stage:
             raise
         return self.saga(key)
 
+    def wait_settled(self, key: str, count: int) -> None:
+        """Returns when so many forward effects of the saga are settled."""
+        settled = {"succeeded", "refused", "not_executed"}
+
+        def enough() -> bool:
+            return sum(e["status"] in settled for e in self.effects(key).values()) >= count
+
+        wait_until(enough, 15, f"{count} settled effects of {key}")
+
     def workers(self, pid: int) -> set[Any]:
         """The ids under which a process is registered now."""
         return {row["id"] for row in self.rows("SELECT id FROM saga.worker WHERE pid = %s", pid)}

@@ -63,9 +63,8 @@ class Purchase:
 async def _send(
     place: str, path: str, call: Call, body: dict[str, Any], key: str | None = None
 ) -> dict[str, Any]:
-    headers = {"Idempotency-Key": key or call.key}
-    if key is not None:  # nothing dedups there, so that the service's own sense of time must count
-        headers["Request-Deadline"] = str(time.time() + call.remaining())
+    # The services drop what would land later than their promised lateness after this.
+    headers = {"Idempotency-Key": key or call.key, "Request-Deadline": str(time.time() + call.remaining())}
     reply = await _http[place].post(path, json=body, headers=headers)
     if reply.status_code == HTTPStatus.SERVICE_UNAVAILABLE and reply.json()["error"]["code"] == "down":
         raise NotExecuted("down", LONG_S if path == "/charges" and body.get("patient") else None)
@@ -81,7 +80,7 @@ async def _ask(place: str, path: str) -> dict[str, Any] | None:
     return answer
 
 
-@step(inventory, timeout="5s", retry=again, settle_within="1m")
+@step(inventory, timeout="20s", retry=again, settle_within="1m")
 async def reserve(call: Call, order: str, sku: str) -> str:
     await knock("reserve", order, call.attempt)
     held = await _send("inventory", "/reservations", call, {"order": order, "sku": sku, "quantity": 1})
@@ -111,7 +110,7 @@ async def release_status(call: Call, held: str, order: str, sku: str) -> Answer[
     return NotFound() if found is None else Landed(None)
 
 
-@step(payment, timeout="5s", retry=again, settle_within="1m")
+@step(payment, timeout="20s", retry=again, settle_within="1m")
 async def charge(call: Call, order: str, card: str) -> str:
     await knock("charge", order, call.attempt)
     paid = await _send("payment", "/charges", call, {"order": order, "card": card, "amount": "5"})
@@ -136,7 +135,7 @@ async def refund_status(call: Call, paid: str, order: str, card: str) -> Answer[
     return NotFound() if found is None else Landed(None)
 
 
-@step(keyless, timeout="1500ms", retry=again, settle_within="1m", watch_for="1m")
+@step(keyless, timeout="2500ms", retry=again, settle_within="1m", watch_for="1m")
 async def pay_keyless(call: Call, order: str, card: str) -> str:
     """Each attempt has a key of its own there: nothing dedups, and the service can still be asked."""
     await knock("pay_keyless", order, call.attempt)
@@ -165,7 +164,7 @@ async def refund_keyless_status(call: Call, paid: str, order: str, card: str) ->
     return NotFound() if found is None else Landed(None)
 
 
-@step(mute, timeout="5s", at_most_once=True)
+@step(mute, timeout="20s", at_most_once=True)
 async def pay_mute(call: Call, order: str, card: str) -> str:
     """Nobody can be asked, and nothing is remembered."""
     await knock("pay_mute", order, call.attempt)
@@ -184,7 +183,7 @@ async def refund_mute_status(call: Call, paid: str, order: str, card: str) -> An
     return NotFound() if found is None else Landed(None)
 
 
-@step(payment, timeout="5s", retry=patient, settle_within="1m")
+@step(payment, timeout="20s", retry=patient, settle_within="1m")
 async def pay_later(call: Call, order: str, card: str) -> str:
     """A service that is down is left alone for long: the saga sleeps."""
     await knock("pay_later", order, call.attempt)
@@ -203,7 +202,7 @@ async def refund_later(call: Call, paid: str, order: str, card: str) -> None:
     await _send("payment", "/refunds", call, {"order": order, "charge": paid, "amount": "5"})
 
 
-@step(post_office, timeout="5s", retry=again, undo="nothing", repeatable=True)
+@step(post_office, timeout="20s", retry=again, undo="nothing", repeatable=True)
 async def invoice(call: Call, order: str) -> str:
     await knock("invoice", order, call.attempt)
     mail = await _send(
@@ -212,7 +211,7 @@ async def invoice(call: Call, order: str) -> str:
     return str(mail["id"])
 
 
-@step(payment, timeout="5s", retry=again, settle_within="1m")
+@step(payment, timeout="20s", retry=again, settle_within="1m")
 async def pay_slowly(call: Call, order: str, card: str) -> str:
     """A service that never knows yet what became of a charge: the saga sleeps in doubt."""
     await knock("pay_slowly", order, call.attempt)
