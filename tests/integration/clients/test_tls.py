@@ -2,12 +2,12 @@
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 import saga.aiohttp
 import saga.botocore
@@ -22,16 +22,11 @@ from tests.support.clients import steps
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate and its key, for the address of loopback, in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    made = folder / "both.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    made.write_text((folder / "key.pem").read_text() + (folder / "certificate.pem").read_text())
+    """A key, its certificate for loopback, and the authority behind it, in one file that both sides take."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1", "localhost")
+    made = tmp_path_factory.mktemp("tls") / "both.pem"
+    made.write_bytes(leaf.private_key_and_cert_chain_pem.bytes() + authority.cert_pem.bytes())
     return made
 
 
