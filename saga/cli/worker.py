@@ -11,6 +11,7 @@ import importlib.util
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +34,8 @@ workers = typer.Typer(
 )
 
 ORPHAN_CHECK_S = 1.0
+THREADS = "saga-step"
+"""How the threads of `def` steps are named."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -68,7 +71,7 @@ def run_workers(
         raise Usage(f"{app} serves no saga: give its Engine some, sagas=[…]")
     settings = Settings(lease, concurrency, lanes)
     if processes == 1:
-        return _loop_runner()(_work(engine, settings, parent))
+        return _leave(_loop_runner()(_work(engine, settings, parent)))
     asyncio.run(_prepare(engine))
     from saga_worker.supervisor import Supervisor
 
@@ -100,6 +103,15 @@ def _check_lease(lease: str) -> None:
         raise Usage(f"--lease: {error}") from None
     if seconds < 1:
         raise Usage("--lease is 1s at the least: a shorter one makes healthy workers look dead")
+
+
+def _leave(code: int) -> int:
+    """End although a `def` step hangs: Python would wait for its thread, and its saga is somebody else's by now."""
+    if any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 async def _prepare(engine: Engine) -> None:

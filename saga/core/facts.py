@@ -187,8 +187,7 @@ def _means(effect: EffectFacts, want: Want) -> Means:
     # are used up, each further send would only put off the quiet in which a probe can tell (S16).
     newest = outcomes(effect.evidence).get(effect.attempts)
     used_up = effect.direction is Direction.FORWARD and effect.attempts >= policy.retry.attempts
-    replayed = effect.promises.replays_5xx and _hinted(effect, Hint.SERVER_ERROR)  # S20
-    pointless = isinstance(newest, Refused) or replayed or (used_up and policy.can_probe)
+    pointless = isinstance(newest, Refused) or _replayed(effect) or (used_up and policy.can_probe)
     resendable = effect.promises.dedups and not pointless
     match (policy.can_probe, resendable):
         case (True, True):
@@ -201,7 +200,14 @@ def _means(effect: EffectFacts, want: Want) -> Means:
             return Means.NOTHING
 
 
+def _replayed(effect: EffectFacts) -> bool:
+    """Whether the service would only say its stored error again: no send can ever succeed (S20)."""
+    return effect.promises.replays_5xx and _hinted(effect, Hint.SERVER_ERROR)
+
+
 def _retry_budget(effect: EffectFacts, now: datetime) -> Budget:
+    if _replayed(effect):
+        return Budget.SPENT
     if effect.direction is Direction.BACKWARD:  # S29: no attempt budget; time is its budget
         start = effect.budget_from
         return _spent(start is not None and now - start > effect.policy.settle_within)

@@ -49,9 +49,6 @@ def test_s20_it_is_asked_and_not_resent() -> None:
     assert isinstance(decided(can_probe=False), Park)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="saga.core.facts resends after the quiet, and gets the kept error again"
-)
 @pytest.mark.parametrize("direction", list(Direction))
 def test_s20_it_is_not_resent_after_the_quiet_either(direction: Direction) -> None:
     """The key holds an error for as long as it lives: not executed forward, a person backward."""
