@@ -314,7 +314,7 @@ def _guard(schema: str) -> None:
     """Evidence and audit are only ever inserted: an update or a delete is an error, whoever tries."""
     op.execute(
         f"""CREATE FUNCTION "{schema}".insert_only() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION '% is insert-only', TG_TABLE_NAME USING ERRCODE = '42501'; END $$"""
+        BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is insert-only', ERRCODE = '42501'; END $$"""
     )
     for table in GUARDED:
         op.execute(

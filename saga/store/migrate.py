@@ -15,13 +15,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from saga.errors import SchemaMismatch
 from saga.store import urls
 from saga.store.schema import SCHEMA_REVISION
 from saga.store.sql import quote
+
+TRIES = 5
 
 
 def scripts() -> Path:
@@ -45,15 +47,39 @@ def upgrade(url: str, schema: str = "saga") -> str | None:
         DatabaseUnreachable: nothing answers at `url`.
         SchemaMismatch: the schema is newer than this code.
     """
+    for _ in range(TRIES):
+        with contextlib.suppress(_Overtaken):
+            return _upgrade(url, schema)
+    raise SchemaMismatch(f'schema "{schema}" is being migrated by others: run `saga db upgrade` again')
+
+
+def _upgrade(url: str, schema: str) -> str | None:
+    """Once. Of several at once, one migrates and the others wait for it, and then find nothing to do.
+
+    Raises:
+        _Overtaken: another made the schema, or its next revision, at this very moment.
+    """
     config = _config(schema)
     with _connection(url) as connection:
         before = _revision(connection, schema)
         _refuse_newer(before, schema)
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+        try:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}"))
+            if before is not None:
+                connection.execute(text(f"LOCK TABLE {quote(schema)}.alembic_version IN EXCLUSIVE MODE"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+        except (IntegrityError, ProgrammingError) as error:
+            connection.rollback()
+            if _revision(connection, schema) != before:
+                raise _Overtaken from error
+            raise
     return before
+
+
+class _Overtaken(Exception):
+    """Another process migrates this schema, too."""
 
 
 def script(schema: str = "saga") -> str:
