@@ -19,7 +19,7 @@ from saga.store.connections import connect
 from saga.store.urls import conninfo
 from tests.support.crew import Crew
 from tests.support.doors import Doors
-from tests.support.fire import purchase, purchase_keyless
+from tests.support.fire import purchase, purchase_keyless, purchase_mute
 from tests.support.ledgers import assert_bought
 from tests.support.stage import Stage
 
@@ -104,6 +104,24 @@ def test_a_late_send_to_a_service_that_dedups_nothing(
     services.payment.open_gate("charge", Point.BEFORE)
     assert_bought(services, order)
     assert len(services.payment.book().arrivals("charge", order)) == (1 if lands else 2)
+
+
+def test_what_it_saw_takes_a_parked_saga_up_again(
+    stage: Stage, crew: Crew, services: Services, order: str
+) -> None:
+    """Nobody else could tell, so the saga was parked; the paused worker brings the reply, and the saga goes on."""
+    first = crew.hire()
+    services.payment.close_gate("charge", Point.AFTER)
+    stage.start(purchase_mute, order)
+    services.payment.wait_held("charge", Point.AFTER)
+    first.pause()
+    crew.hire()
+    assert stage.wait_for(order, "parked")["park_cause"] == "in_doubt"
+    services.payment.open_gate("charge", Point.AFTER)
+    first.wake()
+    stage.wait_for(order, "completed")
+    assert_bought(services, order)
+    assert len(services.payment.book().arrivals("charge", order)) == 1
 
 
 @pytest.mark.parametrize(
