@@ -210,7 +210,7 @@ def contradiction(settled: EffectStatus, seen: Evidence) -> str | None:
     outcome = _said(seen)
     match (settled, outcome):
         case (EffectStatus.REFUSED | EffectStatus.NOT_EXECUTED, Succeeded()):
-            return f"it landed late, after it was settled as {settled}"
+            return f"it landed late, after it was settled as {settled.value.replace('_', ' ')}"
         case (EffectStatus.SUCCEEDED, Refused() | NotExecuted()):
             return "the service says that it did not happen, after it was settled as succeeded"
         case _:

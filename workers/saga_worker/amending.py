@@ -53,7 +53,9 @@ class Amending:
         """The next undo that is to begin, if none is under way."""
         for forward in self._run.effects.landed_late():
             if not self._may_undo(forward):
-                reason = f"{forward.identity} landed after it was settled as {forward.status}"
+                reason = (
+                    f"{forward.identity} landed after it was settled as {forward.status.replace('_', ' ')}"
+                )
                 self.parking = Parking(ParkCause.LANDED_LATE, reason, forward.named())
                 return []
             effect = self._run.effects.get(forward.identity, Direction.BACKWARD)

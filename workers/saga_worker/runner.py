@@ -255,7 +255,9 @@ class Run:
         """What a verdict tells besides: evidence against it (S37), or more than was wanted (S23)."""
         self.alarm = self.alarm or verdict.contradiction
         if verdict.surplus:
-            self.alarm = f"{effect.identity}: {len(verdict.surplus)} more under its key: {verdict.surplus}"
+            self.alarm = (
+                f"{effect.identity}: {len(verdict.surplus)} more under its key: {', '.join(verdict.surplus)}"
+            )
             self.parking = Parking(ParkCause.SURPLUS, self.alarm, effect.named())
 
     def never_began(self, effect: LiveEffect) -> None:

@@ -67,7 +67,7 @@ class Settler:
                     return
                 case Park(reason, cause):
                     await self._save()
-                    effect.parked = Parking(cause, f"{effect.identity}: {reason}", effect.named())
+                    effect.parked = Parking(cause, f"{_called(effect)}: {reason}", effect.named())
                     return
                 case Wait(until, _):
                     await self._save()
@@ -200,3 +200,7 @@ class Settler:
             timeout=effect.policy.timeout.total_seconds(),
             key_lifetime=None if lifetime is None else lifetime.total_seconds(),
         )
+
+
+def _called(effect: LiveEffect) -> str:
+    return effect.identity if effect.direction is Direction.FORWARD else f"undo of {effect.identity}"
