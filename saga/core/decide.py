@@ -225,7 +225,8 @@ def _park(effect: EffectFacts, facts: Facts) -> Park:
         case (_, Means.NOTHING, _, _):
             return Park(f"nothing can settle it: no probe, and no resend may ({said})")
         case (_, _, Budget.SPENT, _):
-            return Park(f"{effect.probes} of {effect.policy.probes} probes used, budget spent ({said})")
+            used = min(effect.probes, effect.policy.probes)  # a person's questions are no part of the budget
+            return Park(f"{used} of {effect.policy.probes} probes used, budget spent ({said})")
         case (_, _, _, Want.UNWANTED):
             return Park(f"not wanted any more, and it cannot be asked about ({said})")
         case _:

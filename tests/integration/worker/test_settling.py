@@ -237,7 +237,10 @@ async def test_no_answer_within_the_budget_parks(database_url: str) -> None:
     charge = make_step(ledger, "charge", probes=2)
     async with working(database_url, one_step(charge)) as w:
         row = await w.parked(one_step(charge))
-    assert row["park_cause"] == "in_doubt"
-    assert "2 of 2 probes used" in row["park_reason"]
-    assert len(ledger.asked) == 2
+        assert row["park_cause"] == "in_doubt"
+        assert "2 of 2 probes used" in row["park_reason"]
+        assert len(ledger.asked) == 2
+        await w.engine.operator("nina").probe("k", "charge")
+        row = await rows.until(w.url, "k", "status = 'parked' AND revision > 1")
+    assert "2 of 2 probes used" in row["park_reason"], "what a person asked is not taken from the budget"
     assert ledger.names() == ["charge"]
