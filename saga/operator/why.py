@@ -12,7 +12,7 @@ from shlex import quote
 from typing import assert_never
 
 from saga.core.durations import show
-from saga.core.model import EffectStatus, ParkCause, SagaStatus
+from saga.core.model import ENDS, EffectStatus, ParkCause, SagaStatus
 from saga.operator.effects import IN_DOUBT, named
 from saga.store.queries import SagaLine, Story
 from saga.store.sagas import EffectRow
@@ -22,8 +22,8 @@ from saga.store.stuck import WorkerLine
 def sentence(story: Story, workers: Sequence[WorkerLine]) -> str:
     """The sentence for this saga."""
     saga = story.saga
-    if saga.alarm is not None:
-        return f"{saga.key} needs a person: {saga.alarm}; the customer sees processing until that is settled; see `saga show {quote(saga.key)}`."
+    if saga.alarm is not None and saga.status is not SagaStatus.PARKED:
+        return _alarmed(saga)
     match saga.status:
         case SagaStatus.PARKED:
             return _parked(story)
@@ -45,32 +45,75 @@ def _parked(story: Story) -> str:
     reason = saga.park_reason or "no reason is recorded"
     match saga.park_cause:
         case ParkCause.IN_DOUBT | ParkCause.MISMATCH:
-            effects = [e for e in story.effects if e.status in IN_DOUBT]
-            what = "; ".join(doubt(story, e) for e in effects) or reason
-            step = effects[0].step if effects else "STEP"
-            ask = "" if "no probe" in reason else f"`saga probe {key} {step}` asks once more, "
-            ways = f'{ask}`saga resolve {key} {step} --landed|--never --because "…"` settles it'
-            return (
-                f"{saga.key} waits for a person: {what}; {_after_step(reason)}; nothing is scheduled; {ways}."
-            )
+            return _in_doubt(story, reason)
         case ParkCause.COMPENSATION_REFUSED:
             help_ = f"undo it by hand, then `saga abandon {key}`"
         case ParkCause.COMPENSATION_STUCK:
             help_ = f'`saga retry {key} --because "…"` gives it another budget'
-        case ParkCause.UNSTORABLE:
-            help_ = f"`saga resolve {key} STEP --landed --result JSON` says what it gave"
+        case ParkCause.UNSTORABLE if "step" in saga.park_detail:
+            step = saga.park_detail["step"]
+            help_ = f'`saga resolve {key} {step} --landed --result JSON --because "…"` says what it gave'
+        case ParkCause.SURPLUS:
+            help_ = (
+                f"the customer sees processing until then; look at {_service_of(story)}, undo there what is too much, "
+                f'then `saga retry {key} --because "…"` goes on with the one that is kept'
+            )
+        case ParkCause.LANDED_LATE:
+            help_ = (
+                "the customer sees processing until then; "
+                f'`saga compensate {key} --because "…"` undoes what landed late, and nothing else'
+            )
         case ParkCause.CODE_CHANGED:
             help_ = f'deploy code that fits what is recorded, then `saga retry {key} --because "…"`'
-        case ParkCause.CODE_FAILED | ParkCause.NOT_AWAITED:
+        case ParkCause.CODE_FAILED | ParkCause.NOT_AWAITED | ParkCause.UNSTORABLE:
             help_ = f'fix the code, then `saga retry {key} --because "…"`'
         case _:
             help_ = f"see `saga show {key}`"
     word = "parked" if saga.park_cause is None else saga.park_cause.value.replace("_", " ")
-    return f"{saga.key} waits for a person ({word}): {reason}; nothing is scheduled; {help_}."
+    besides = f"; besides, {saga.alarm}" if saga.alarm and saga.park_cause not in _ALARMING else ""
+    return f"{saga.key} waits for a person ({word}): {reason}{besides}; nothing is scheduled; {help_}."
+
+
+_ALARMING = frozenset({ParkCause.SURPLUS, ParkCause.LANDED_LATE})
+"""Causes that say what their alarm says."""
+
+
+def _in_doubt(story: Story, reason: str) -> str:
+    saga, key = story.saga, quote(story.saga.key)
+    effects = [e for e in story.effects if e.status in IN_DOUBT]
+    mismatch = saga.park_cause is ParkCause.MISMATCH
+    what = "; ".join((_sent if mismatch else doubt)(story, e) for e in effects) or reason
+    step = effects[0].step if effects else "STEP"
+    ask = "" if "no probe" in reason else f"`saga probe {key} {step}` asks once more, "
+    ways = f'{ask}`saga resolve {key} {step} --landed|--never --because "…"` settles it'
+    return f"{saga.key} waits for a person: {what}; {_after_step(reason)}; nothing is scheduled; {ways}."
+
+
+def _alarmed(saga: SagaLine) -> str:
+    key = quote(saga.key)
+    if saga.status in ENDS:
+        way = (
+            f'look at the service, and put right what is wrong by hand; `saga retry {key} --because "…"` then says '
+            f"that you have seen it, and the customer sees {_word(saga.calm_view)}"
+        )
+    else:
+        way = f"see `saga show {key}`"
+    return (
+        f"{saga.key} needs a person: {saga.alarm}; the customer sees processing until that is settled; {way}."
+    )
+
+
+def _service_of(story: Story) -> str:
+    return str(story.saga.park_detail.get("service") or "the service")
+
+
+def _word(value: str) -> str:
+    """A stored word for people."""
+    return value.replace("_", " ")
 
 
 def _after_step(reason: str) -> str:
-    """A parking's reason without the step that it begins with."""
+    """A parking's reason without the effect that it begins with."""
     return reason.split(": ", 1)[-1]
 
 
@@ -98,12 +141,12 @@ def _ended(story: Story) -> str:
         case SagaStatus.COMPLETED:
             fell_back = ", ".join(d["step"] for d in saga.degraded)
             more = f", degraded ({fell_back})" if fell_back else ""
-            return f"{saga.key} completed {ended} ago{more}; the customer sees {saga.view}; nothing more happens."
+            return f"{saga.key} completed {ended} ago{more}; the customer sees {_word(saga.view)}; nothing more happens."
         case SagaStatus.COMPENSATED:
             error = saga.error or {}
             said = " ".join(str(error[word]) for word in ("code", "message") if error.get(word))
-            cause = str(error.get("cause", "unknown")).replace("_", " ")
-            return f"{saga.key} ended {ended} ago and everything it did is undone, because: {cause}{f' ({said})' if said else ''}; the customer sees {saga.view}; nothing more happens."
+            cause = _word(str(error.get("cause", "unknown")))
+            return f"{saga.key} ended {ended} ago and everything it did is undone, because: {cause}{f' ({said})' if said else ''}; the customer sees {_word(saga.view)}; nothing more happens."
         case _:
             act = next((e for e in reversed(story.audit) if e.act == "abandon"), None)
             who = f"by {act.who}, because: {act.because}" if act else "by an operator"
@@ -121,8 +164,6 @@ def _overdue(effect: EffectRow, now: datetime) -> bool:
 
 def doubt(story: Story, effect: EffectRow) -> str:
     """What is in doubt, and which evidence there is."""
-    sent = _ago(effect.intent_at, story.saga.now)
-    times = "" if effect.attempt == 1 else f" for the {_nth(effect.attempt)} time"
     probes = [
         e
         for e in story.evidence
@@ -130,11 +171,16 @@ def doubt(story: Story, effect: EffectRow) -> str:
     ]
     asked = "nobody was asked yet"
     if probes:
-        said = str(probes[-1].body.get("answer", "")).replace("_", " ")
+        said = _word(str(probes[-1].body.get("answer", "")))
         asked = (
             f"{len(probes)} probe{'s' if len(probes) > 1 else ''} could not decide (the last said: {said})"
         )
-    return f"{named(effect)} was sent{times} {sent} ago and its answer was lost, {asked}"
+    return f"{_sent(story, effect)} and its answer was lost, {asked}"
+
+
+def _sent(story: Story, effect: EffectRow) -> str:
+    times = "" if effect.attempt == 1 else f" for the {_nth(effect.attempt)} time"
+    return f"{named(effect)} was sent{times} {_ago(effect.intent_at, story.saga.now)} ago"
 
 
 def _by_whom(saga: SagaLine, workers: Sequence[WorkerLine]) -> str:

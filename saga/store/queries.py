@@ -136,8 +136,12 @@ class SagaLine:
     @property
     def view(self) -> View:
         """What the customer sees: nothing is claimed while an alarm rings."""
-        cause = EndCause(self.error["cause"]) if self.error else None
-        return View.PROCESSING if self.needs_person else view_of(self.status, cause)
+        return View.PROCESSING if self.needs_person else self.calm_view
+
+    @property
+    def calm_view(self) -> View:
+        """What the customer would see if no alarm rang."""
+        return view_of(self.status, EndCause(self.error["cause"]) if self.error else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,93 @@
+"""What an operator reads: each sentence says what is recorded, and names a command that helps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
+from saga.operator import why
+from saga.store.queries import EvidenceLine, SagaLine, Story
+from saga.store.sagas import EffectRow
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+THEN = NOON - timedelta(seconds=9)
+ID = UUID(int=7)
+SAGA = SagaLine(
+    ID, "checkout", 1, "k", SagaStatus.PARKED, Direction.FORWARD, 3, THEN, None, None,
+    cancel_requested=False, park_cause=None, park_reason=None, park_detail={}, alarm=None, error=None, degraded=(),
+    deadline_at=None, created_at=THEN, updated_at=THEN, finished_at=None, now=NOON,
+)  # fmt: skip
+CHARGE = EffectRow(
+    ID, "charge#1", Direction.FORWARD, 1, "charge", "psp", "sk1_key", "hash", "[]", EffectStatus.DOUBT, 1, THEN, THEN,
+    THEN, None, THEN, None, None, None, by_statement=False, completion=None, doubt_since=THEN, probes=0,
+)  # fmt: skip
+
+
+def story(*effects: EffectRow, evidence: tuple[EvidenceLine, ...] = (), **saga: Any) -> Story:
+    return Story(replace(SAGA, **saga), json.dumps("in"), None, None, effects, evidence, ())
+
+
+def seen(kind: str, **body: Any) -> EvidenceLine:
+    return EvidenceLine("charge#1", Direction.FORWARD, 1, kind, NOON, None, body)
+
+
+def why_parked(cause: ParkCause, reason: str, *effects: EffectRow, **saga: Any) -> str:
+    return why.sentence(story(*effects, park_cause=cause, park_reason=reason, **saga), ())
+
+
+def test_a_mismatch_is_not_a_lost_answer() -> None:
+    """S19: the service did answer: it knows the key with another request."""
+    said = why_parked(
+        ParkCause.MISMATCH, "charge#1: the service knows the key with another request (x)", CHARGE
+    )
+    assert "charge#1 was sent 9s ago; the service knows the key with another request" in said
+    assert "lost" not in said
+
+
+def test_a_surplus_names_the_act_that_goes_on() -> None:
+    """S23: look at the provider, then retry; the reason is said once."""
+    reason = 'charge#1: 1 more under its key: "b"'
+    said = why_parked(ParkCause.SURPLUS, reason, alarm=reason, park_detail={"service": "psp"})
+    assert "look at psp" in said
+    assert "`saga retry k --because" in said
+    assert said.count("1 more") == 1
+
+
+def test_what_landed_late_names_the_act_that_undoes_it() -> None:
+    """S16: compensate undoes that effect and nothing else."""
+    alarm = "charge#1: it landed late, after it was settled as not executed"
+    said = why_parked(
+        ParkCause.LANDED_LATE, "charge#1 landed after it was settled as not executed", alarm=alarm
+    )
+    assert "`saga compensate k --because" in said
+
+
+def test_an_alarm_besides_another_cause_is_told() -> None:
+    """A parked saga says why it is parked, and what else is wrong."""
+    said = why_parked(ParkCause.CODE_FAILED, "KeyError: 'x'", alarm="charge#1: it landed late")
+    assert "KeyError: 'x'; besides, charge#1: it landed late" in said
+
+
+@pytest.mark.parametrize(
+    ("detail", "command"),
+    [({"step": "charge#1"}, "`saga resolve k charge#1 --landed --result"), ({}, "`saga retry k")],
+)
+def test_an_unstorable_result_names_its_step(detail: dict[str, str], command: str) -> None:
+    """Where no step is at fault, the code is."""
+    said = why_parked(ParkCause.UNSTORABLE, "it cannot be stored", park_detail=detail)
+    assert command in said
+    assert "STEP" not in said
+
+
+def test_an_alarm_after_the_end_names_the_act_that_ends_it() -> None:
+    """The customer's word comes back with it."""
+    error = {"cause": "not_executed"}
+    said = why.sentence(story(status=SagaStatus.COMPENSATED, alarm="charge#1: odd", error=error), ())
+    assert "`saga retry k --because" in said
+    assert "the customer sees try again" in said
