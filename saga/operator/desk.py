@@ -157,7 +157,10 @@ class Operator:
         return await self._act(saga, because, revision, go)
 
     async def retry(self, saga: str, *, because: str, revision: int | None = None) -> Acted:
-        """Wake a saga that is parked or asleep, with new budgets. Unsafe where that would be a guess (S24)."""
+        """Wake a saga that is parked or asleep, with new budgets. Unsafe where that would be a guess (S24).
+
+        Of one that has ended in alarm: you have seen the alarm, it is over, and nothing else is done.
+        """
 
         async def go(act: Act) -> Acted:
             story = await self.show(str(act.saga_id))

@@ -19,7 +19,7 @@ from saga.operator.records import Plan
 from saga.steps import Compensation, Step
 from saga.store.acts import Seen
 from saga.store.operators import is_open
-from saga.store.queries import Story
+from saga.store.queries import EvidenceLine, Story
 from saga.store.sagas import EffectRow
 
 Definition = SagaDefinition[Any, Any]
@@ -116,7 +116,10 @@ def _judge_doubt(
 
 
 def plan_of(definition: Definition | None, story: Story) -> Plan:
-    """What would be settled and undone, if the saga turned now."""
+    """What would be settled and undone, if the saga turned now; of one that waits for what landed late, that alone."""
+    if story.saga.park_cause is ParkCause.LANDED_LATE:
+        late = tuple(e.step for e in landed_late(story) if _undoable(definition, e))
+        return Plan((), late, certain=definition is not None)
     forward = [e for e in story.effects if e.direction is Direction.FORWARD]
     settle = tuple(e.step for e in forward if e.status not in SETTLED)
     finished = [
@@ -125,6 +128,20 @@ def plan_of(definition: Definition | None, story: Story) -> Plan:
         if e.status in SETTLED
     ]
     return Plan(settle, unwind(finished).steps, certain=definition is not None)
+
+
+def landed_late(story: Story) -> list[EffectRow]:
+    """Effects that landed after they were settled otherwise, and are not undone yet (S16)."""
+    done = EffectStatus.SUCCEEDED
+    undone = {e.step for e in story.effects if e.direction is Direction.BACKWARD and e.status is done}
+    landed = {e.step for e in story.evidence if e.direction is Direction.FORWARD and _says_landed(e)}
+    settled = {EffectStatus.REFUSED, EffectStatus.NOT_EXECUTED}
+    forward = [e for e in story.effects if e.direction is Direction.FORWARD and e.status in settled]
+    return [e for e in forward if e.step in landed - undone]
+
+
+def _says_landed(seen: EvidenceLine) -> bool:
+    return seen.body.get("answer") == "landed" or seen.body.get("outcome") == "succeeded"
 
 
 def _undoable(definition: Definition | None, effect: EffectRow) -> bool:

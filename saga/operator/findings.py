@@ -93,7 +93,7 @@ def _parked(one: Parked) -> Finding:
 
 
 def _alarm(one: Alarm) -> Finding:
-    command = f"saga show {quote(one.example)}"
+    command = f"saga why {quote(one.example)}"
     return Finding("alarm", f"alarm: {one.alarm}", one.count, one.oldest, PERSON, None, command, one.example)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from saga.core.model import ENDS, Direction, ParkCause, SagaStatus
 from saga.errors import Unsafe
-from saga.operator.effects import Definition, judge_retry, named
+from saga.operator.effects import Definition, judge_retry, landed_late, named
 from saga.operator.records import Preview
 from saga.store.acts import Seen
 from saga.store.operators import check_statement, is_open
@@ -19,10 +19,18 @@ def sentence_of(act: str, story: Story) -> str:
     """What it would do."""
     saga = story.saga
     match act:
+        case "retry" if seen_of(saga).ended_in_alarm:
+            return (
+                f"{saga.key} has ended, it is {saga.status}, in alarm ({saga.alarm}): you have seen that, and the alarm "
+                f"is over; the customer sees {saga.calm_view.replace('_', ' ')}, and nothing else is done"
+            )
         case "retry":
             anew = [named(e) for e in story.effects if is_open(e)]
             budgets = f", with new budgets for {', '.join(anew)}" if anew else ""
             return f"{saga.key} is {_where(saga)}: it goes on from where it stands{budgets}"
+        case "compensate" if saga.park_cause is ParkCause.LANDED_LATE:
+            late = ", ".join(e.step for e in landed_late(story))
+            return f"{saga.key} is {_where(saga)}: {late} is undone, and nothing else; then it ends as was decided before"
         case "compensate" | "cancel":
             return f"{saga.key} is {_where(saga)}: it stops going forward, and what it did is undone"
         case "abandon":
@@ -37,6 +45,8 @@ def refusal_of(act: str, story: Story, definition: Definition | None) -> str | N
     """Why the act must not be, or None; the same rules as the store's, for the preview."""
     saga = story.saga
     try:
+        if act == "retry" and seen_of(saga).ended_in_alarm:
+            return None
         if act == "retry":
             if saga.status not in {SagaStatus.PARKED, SagaStatus.ASLEEP}:
                 return f"{saga.key} is {saga.status}: only what is parked or asleep can be retried"
@@ -80,6 +90,7 @@ def seen_of(saga: SagaLine) -> Seen:
         saga.direction,
         saga.revision,
         saga.park_cause,
+        saga.alarm,
         saga.now,
     )
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from psycopg import errors
 
 from saga.core.evidence import Evidence, encode
-from saga.core.model import Direction, ParkCause, SagaStatus
+from saga.core.model import ENDS, Direction, ParkCause, SagaStatus
 from saga.errors import NotFoundError, SagaError
 from saga.ids import uuid7
 from saga.store import audit
@@ -36,7 +36,7 @@ TRIES = 50
 LOCK = Statement(
     "act_lock",
     "Locks one saga. Zero rows: no such saga.",
-    "SELECT id, name, version, key, status, direction, revision, park_cause, now() FROM {s}.saga WHERE id = %(id)s"
+    "SELECT id, name, version, key, status, direction, revision, park_cause, alarm, now() FROM {s}.saga WHERE id = %(id)s"
     " FOR NO KEY UPDATE",
 )
 APPLY = Statement(
@@ -56,6 +56,14 @@ ABANDON = Statement(
     "UPDATE {s}.saga SET status = 'abandoned', finished_at = now(), inbox = inbox + 1, revision = revision + 1,"
     " waiting_for = NULL, park_cause = NULL, park_reason = NULL, park_detail = NULL, updated_at = now()"
     " WHERE id = %(id)s AND revision = %(revision)s AND owner IS NULL RETURNING status, revision",
+)
+
+ACKNOWLEDGE = Statement(
+    "act_acknowledge",
+    "Updates the ended saga that act_lock has locked, compare-and-set on its revision: a person has seen its alarm."
+    " Zero rows: cannot be.",
+    "UPDATE {s}.saga SET alarm = NULL, revision = revision + 1, updated_at = now()"
+    " WHERE id = %(id)s AND revision = %(revision)s RETURNING status, revision",
 )
 
 
@@ -89,16 +97,31 @@ class Seen:
     direction: Direction
     revision: int
     park_cause: ParkCause | None
+    alarm: str | None
     now: datetime
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Seen:
         """From the row of `act_lock`."""
-        saga_id, name, version, key, status, direction, revision, cause, now = row
+        saga_id, name, version, key, status, direction, revision, cause, alarm, now = row
         parked = None if cause is None else ParkCause(cause)
         return cls(
-            saga_id, name, version, key, SagaStatus(status), Direction(direction), revision, parked, now
+            saga_id,
+            name,
+            version,
+            key,
+            SagaStatus(status),
+            Direction(direction),
+            revision,
+            parked,
+            alarm,
+            now,
         )
+
+    @property
+    def ended_in_alarm(self) -> bool:
+        """Whether all that is left of it is an alarm that nobody has taken as seen."""
+        return self.status in ENDS and self.alarm is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from saga.core.model import ENDS, Direction, EffectStatus, ParkCause, SagaStatus
 from saga.core.verdict import UNSTORABLE
 from saga.errors import NotFoundError, Unsafe
 from saga.store import audit
-from saga.store.acts import ABANDON, Act, Acted, Seen, again, apply, effects_of, lock, observe
+from saga.store.acts import ABANDON, ACKNOWLEDGE, Act, Acted, Seen, again, apply, effects_of, lock, observe
 from saga.store.connections import Connection
 from saga.store.sagas import EffectRow
 
@@ -105,6 +105,8 @@ async def abandon(connection: Connection, schema: str, act: Act) -> Acted:
 async def retry(connection: Connection, schema: str, act: Act, judge: Judge) -> Acted:
     """Wake a saga that is parked or asleep, and give what is in doubt its budgets anew.
 
+    Of one that has ended in alarm, a person has seen the alarm: it is over, and nothing else is done.
+
     Raises:
         Unsafe: it neither waits nor sleeps, or `judge` says so.
         Overtaken, NotFoundError: as every act.
@@ -112,6 +114,11 @@ async def retry(connection: Connection, schema: str, act: Act, judge: Judge) -> 
 
     async def go() -> Acted:
         seen = await lock(connection, schema, act)
+        if seen.ended_in_alarm:
+            detail = {"acknowledged": seen.alarm}
+            return await apply(
+                connection, schema, act, seen, word="retry", detail=detail, statement=ACKNOWLEDGE
+            )
         if seen.status not in {SagaStatus.PARKED, SagaStatus.ASLEEP}:
             raise Unsafe(f"{seen.key} is {seen.status}: only what is parked or asleep can be retried")
         effects = await effects_of(connection, schema, seen.id)
@@ -119,8 +126,8 @@ async def retry(connection: Connection, schema: str, act: Act, judge: Judge) -> 
         anew = [effect for effect in effects if is_open(effect)]
         for effect in anew:
             await observe(connection, schema, effect, RetryAsked(act.who, act.because, seen.now))
-        detail = {"steps": [f"{e.step} {e.direction}" for e in anew]}
-        return await apply(connection, schema, act, seen, word="retry", detail=detail)
+        steps = {"steps": [f"{e.step} {e.direction}" for e in anew]}
+        return await apply(connection, schema, act, seen, word="retry", detail=steps)
 
     return await again(connection, go)
 
