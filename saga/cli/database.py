@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
 from saga import database
 from saga.cli.desk import with_engine
-from saga.cli.exits import Exit
+from saga.cli.exits import Exit, Usage
 from saga.cli.output import Form, FormOption, emit_one
-from saga.cli.target import DatabaseOption, SchemaOption, name_database, say
+from saga.cli.target import AppOption, DatabaseOption, SchemaOption, name_database, say
 from saga.engine import Engine
 from saga.store import health, migrate
 from saga.store.schema import SCHEMA_REVISION
+from saga.verify import verify as verified
 
 db = typer.Typer(help="The schema in the database.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -59,3 +62,29 @@ def check(
     lines = [f"ok: schema revision {SCHEMA_REVISION}", *(f"! {warning}" for warning in found)]
     emit_one(form, {"schema": schema, "revision": SCHEMA_REVISION, "warnings": found}, "\n".join(lines))
     return Exit.FINDINGS if exit_code and found else Exit.OK
+
+
+@db.command()
+def verify(
+    *,
+    app: AppOption = None,
+    exit_code: bool = typer.Option(False, "--exit-code", help="End with 4 when something differs."),
+    url: DatabaseOption = None,
+    schema: SchemaOption = "saga",
+    form: FormOption = Form.TABLE,
+) -> int:
+    """Compute every effect's verdict again from its stored evidence, and compare (needs --app or SAGA_APP)."""
+    if app is None:
+        raise Usage("verdicts follow from what services promise: give --app MODULE:ENGINE, or set SAGA_APP")
+    found = with_engine(url, schema, app, verified)
+    lines = [f"{found.effects} effects verified, {len(found.differences)} differ"]
+    if found.unknown:
+        lines.append(f"! {found.unknown} sagas are of definitions that {app} does not have")
+    lines += [
+        f"! {one.key} ({one.saga_id}) {one.step} {one.direction}: stored {one.stored}, evidence says {one.computed}"
+        for one in found.differences
+    ]
+    differences = [{**asdict(one), "saga_id": str(one.saga_id)} for one in found.differences]
+    body = {"effects": found.effects, "unknown": found.unknown, "differences": differences}
+    emit_one(form, body, "\n".join(lines))
+    return Exit.FINDINGS if exit_code and found.differences else Exit.OK
