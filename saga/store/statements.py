@@ -176,7 +176,7 @@ CLAIM = Statement(
 
 MINE = Statement(
     "mine",
-    "Locks nothing. The sagas that a claim whose reply was lost has given to this lane.",
+    "Locks nothing. The sagas that a claim whose reply was lost has given to this lane. Zero rows: it owns none.",
     f"SELECT {_SAGA_COLUMNS} FROM {{s}}.saga WHERE owner = %(me)s AND lane = %(lane)s",
 )
 
@@ -204,13 +204,13 @@ EVIDENCE_OF = Statement(
 
 SAGA_STATES = Statement(
     "saga_states",
-    "Locks nothing. After a batch is known to be committed: what it left (S6).",
+    "Locks nothing. After a batch is known to be committed: what it left (S6). A missing row: gone.",
     "SELECT id, owner = %(me)s AND lane = %(lane)s, epoch, inbox, cancel_requested, last_write"
     " FROM {s}.saga WHERE id = ANY(%(ids)s)",
 )
 
 INTENTS_THERE = Statement(
     "intents_there",
-    "Locks nothing. After a batch is known to be committed: an intent that is absent was refused (S6, S32).",
+    "Locks nothing. After a batch is known to be committed (S6). A missing row: that intent was refused (S32).",
     "SELECT saga_id, step, direction FROM {s}.effect WHERE intent_id = ANY(%(intents)s)",
 )
