@@ -17,9 +17,9 @@ import typer
 from saga.cli.desk import BecauseOption, DryRunOption, WhoOption, YesOption, at_desk
 from saga.cli.exits import Exit, Usage, code_of
 from saga.cli.output import Form, FormOption, emit, preview_json
-from saga.cli.sagas import MOST, NameOption, StatusOption, StepOption
+from saga.cli.sagas import MOST, CauseOption, NameOption, StatusOption, StepOption
 from saga.cli.target import AppOption, DatabaseOption, SchemaOption, say
-from saga.core.model import SagaStatus
+from saga.core.model import ParkCause, SagaStatus
 from saga.errors import SagaError, Unsafe
 from saga.operator import Acted, Operator, Plan, Preview, Query
 
@@ -71,6 +71,7 @@ def retry(
     status: StatusOption = None,
     name: NameOption = None,
     step: StepOption = None,
+    cause: CauseOption = None,
     limit: LimitOption = 100,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -81,7 +82,7 @@ def retry(
     form: FormOption = Form.TABLE,
 ) -> int:
     """Wake sagas that are parked or asleep, and give their doubts new budgets; a guess is refused."""
-    query = _query(ids, status, name, step, limit=limit, default=RETRIED)
+    query = _query(ids, status, name, step, cause, limit=limit, default=RETRIED)
     return _run(Order("retry", ids or (), query, because, yes, dry_run, form), who, (url, schema, app))
 
 
@@ -92,6 +93,7 @@ def cancel(
     status: StatusOption = None,
     name: NameOption = None,
     step: StepOption = None,
+    cause: CauseOption = None,
     limit: LimitOption = 100,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -102,7 +104,7 @@ def cancel(
     form: FormOption = Form.TABLE,
 ) -> int:
     """Request that sagas turn backward when what is in flight is settled."""
-    query = _query(ids, status, name, step, limit=limit, default=CANCELLED)
+    query = _query(ids, status, name, step, cause, limit=limit, default=CANCELLED)
     return _run(Order("cancel", ids or (), query, because, yes, dry_run, form), who, (url, schema, app))
 
 
@@ -142,16 +144,17 @@ def _query(
     status: Sequence[SagaStatus] | None,
     name: str | None,
     step: str | None,
+    cause: ParkCause | None,
     *,
     limit: int,
     default: tuple[SagaStatus, ...],
 ) -> Query | None:
-    filters = bool(status) or name is not None or step is not None
+    filters = bool(status) or any(one is not None for one in (name, step, cause))
     if ids and filters:
         raise Usage("give ids or a query, not both")
     if not ids and not filters:
-        raise Usage("which sagas? give ids, or a query: --status, --name, --step")
-    return None if ids else Query(tuple(status or default), name, step, limit=limit)
+        raise Usage("which sagas? give ids, or a query: --status, --name, --step, --cause")
+    return None if ids else Query(tuple(status or default), name, step, limit=limit, cause=cause)
 
 
 def _run(order: Order, who: str | None, where: tuple[str | None, str, str | None]) -> int:

@@ -28,7 +28,7 @@ from saga.cli.output import (
 from saga.cli.target import AppOption, DatabaseOption, SchemaOption, say
 from saga.cli.timeline import timeline
 from saga.core.durations import show as shown
-from saga.core.model import SagaStatus, View
+from saga.core.model import ParkCause, SagaStatus, View
 from saga.engine import Engine
 from saga.operator import Operator, Query, SagaLine, Story, Stuck, Why
 from saga.store.schema import SCHEMA_REVISION
@@ -50,6 +50,9 @@ StatusOption = Annotated[
     list[SagaStatus] | None, typer.Option("--status", help="Only these; may be repeated.")
 ]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="SAGA", help="Only sagas of this name.")]
+CauseOption = Annotated[
+    ParkCause | None, typer.Option("--cause", help="Only sagas that are parked for this cause.")
+]
 StepOption = Annotated[str | None, typer.Option("--step", help="Only sagas that stand at this step.")]
 
 
@@ -96,6 +99,7 @@ def list_sagas(
     status: StatusOption = None,
     name: NameOption = None,
     step: StepOption = None,
+    cause: CauseOption = None,
     service: Annotated[
         str | None, typer.Option("--service", help="Only sagas at a step of this service.")
     ] = None,
@@ -118,7 +122,7 @@ def list_sagas(
     ended = statuses is not None and any(one in _ENDED for one in statuses)
     query = Query(
         statuses, name, step, service, duration("--since", since), duration("--older-than", older_than),
-        every=every or ended, limit=limit,
+        every=every or ended, limit=limit, cause=cause,
     )  # fmt: skip
     if group_by is not None:
         _print_groups(query, group_by, (url, schema), form)
@@ -169,14 +173,17 @@ def stuck(
         say(_crew(found))
         if found.findings or form is Form.JSONL:
             emit(form, "findings", rows, _table(found))
-        say(f"! {found.needs_person} need a person   ~ {found.moving} will move by themselves")
+        person = f"{found.needs_person} need{'s' if found.needs_person == 1 else ''} a person"
+        say(f"! {person}   ~ {found.moving} will move by {'itself' if found.moving == 1 else 'themselves'}")
     return Exit.FINDINGS if exit_code and found.findings else Exit.OK
 
 
 def _crew(found: Stuck) -> str:
     alive = [w for w in found.workers if w.alive]
     beat = f", oldest beat {shown(max(w.silent_for for w in alive))}" if alive else ""
-    return f"schema revision {SCHEMA_REVISION}   {len(alive)} workers alive{beat}"
+    return (
+        f"schema revision {SCHEMA_REVISION}   {len(alive)} worker{'' if len(alive) == 1 else 's'} alive{beat}"
+    )
 
 
 def _table(found: Stuck) -> list[list[str]]:

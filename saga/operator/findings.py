@@ -16,6 +16,7 @@ from saga.store.connections import Connection
 from saga.store.stuck import Alarm, Doubted, Orphaned, Parked, Waiting, WorkerLine
 
 PERSON = "nothing, waits for you"
+BECAUSE = '--because "…"'
 MOVING = frozenset({"not_served", "overdue", "orphaned", "settling"})
 """Kinds of finding that go away without a person, or with a worker."""
 
@@ -75,20 +76,23 @@ async def find_all(connection: Connection, schema: str) -> Stuck:
 def _parked(one: Parked) -> Finding:
     step = (one.step or "").split("#", 1)[0]
     what = f"undo of {step}" if one.direction is Direction.BACKWARD else step
-    command = f"saga show {quote(one.example)}"
+    command = f"saga why {quote(one.example)}"
     word = one.cause.value.replace("_", " ")
     cause = f"{word}: {one.reason}"
     match one.cause:
         case ParkCause.IN_DOUBT | ParkCause.MISMATCH:
             cause = f"{word}: {what} ({one.service}), {one.reason}"
-            command = f"saga resolve {quote(one.example)} {step}"
+            command = f"saga resolve {quote(one.example)} {step} --landed|--never {BECAUSE}"
         case ParkCause.COMPENSATION_STUCK:
-            command = f"saga retry {quote(one.example)}"
+            command = f"saga retry {quote(one.example)} {BECAUSE}"
+        case ParkCause.LANDED_LATE:
+            command = f"saga compensate {quote(one.example)} {BECAUSE}"
         case ParkCause.CODE_CHANGED | ParkCause.CODE_FAILED | ParkCause.NOT_AWAITED:
             cause = f"{word}: {one.name} v{one.version}, {one.reason}"
-            command = f"fix the code, then saga retry --status parked --name {one.name}"
+            those = f"--name {quote(one.name)} --cause {one.cause}"
+            command = f"saga retry {those} {BECAUSE}, once it is fixed"
         case _:
-            pass  # its reason says all; the saga itself shows the rest
+            pass  # what helps depends on the saga, and its sentence says it
     return Finding(one.cause.value, cause, one.count, one.oldest, PERSON, None, command, one.example)
 
 

@@ -53,6 +53,7 @@ _STEP = (
 _FILTER = (
     "(%(statuses)s::text[] IS NULL OR s.status = ANY(%(statuses)s))"
     " AND (%(name)s::text IS NULL OR s.name = %(name)s)"
+    " AND (%(cause)s::text IS NULL OR s.park_cause = %(cause)s)"
     " AND (%(since)s::interval IS NULL OR s.created_at >= now() - %(since)s)"
     " AND (%(older)s::interval IS NULL OR s.updated_at <= now() - %(older)s)"
     f" AND ((%(step)s::text IS NULL AND %(service)s::text IS NULL) OR {_STEP})"
@@ -172,7 +173,10 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which sagas. statuses: None for all. every: those that have ended, too. older_than: since its last change."""
+    """Which sagas. statuses: None for all. every: those that have ended, too. older_than: since its last change.
+
+    cause: only what is parked for it.
+    """
 
     statuses: tuple[SagaStatus, ...] | None = None
     name: str | None = None
@@ -182,12 +186,13 @@ class Query:
     older_than: timedelta | None = None
     every: bool = False
     limit: int = 50
+    cause: ParkCause | None = None
 
     def parameters(self) -> dict[str, Any]:
         """For the statements."""
         statuses = None if self.statuses is None else [status.value for status in self.statuses]
         return {"statuses": statuses, "name": self.name, "step": self.step, "service": self.service,
-                "since": self.since, "older": self.older_than, "limit": self.limit}  # fmt: skip
+                "since": self.since, "older": self.older_than, "limit": self.limit, "cause": self.cause}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ PARKED = Statement(
     "stuck_parked",
     "Locks nothing. Zero rows: nothing waits for a person.",
     "SELECT park_cause, direction, name, version, park_detail ->> 'step' AS step, park_detail ->> 'service' AS service,"
-    " CASE WHEN park_cause IN ('in_doubt', 'mismatch') THEN split_part(min(park_reason), ': ', 2)"
+    " CASE WHEN park_cause IN ('in_doubt', 'mismatch')"
+    " THEN left(regexp_replace(min(park_reason), '^(undo of )?[^ ]+: ', ''), 200)"
     " ELSE left(min(park_reason), 200) END, count(*), max(now() - updated_at), min(key)"
     " FROM {s}.saga WHERE status = 'parked'"
     " GROUP BY park_cause, direction, name, version, step, service,"

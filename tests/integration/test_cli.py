@@ -97,9 +97,10 @@ def test_stuck_finds_and_ends_with_4_on_demand(shell: Shell) -> None:
     in_doubt(shell.url, "f")
     said = shell("stuck", "--exit-code")
     assert said.code == 4
-    assert "in doubt: fax (dark)" in said.out
-    assert "saga resolve f fax" in said.out
-    assert "1 need a person" in said.last
+    assert "in doubt: fax (dark), nothing can settle it: no probe, and no resend may (" in said.out
+    assert 'saga resolve f fax --landed|--never --because "…"' in said.out
+    assert "0 workers alive" in said.err
+    assert "1 needs a person" in said.last
     assert shell("stuck").code == 0
     data = shell("stuck", "-o", "json").data
     assert (data["v"], data["needs_person"], data["findings"][0]["kind"]) == (1, 1, "in_doubt")
@@ -189,6 +190,9 @@ def test_a_query_counts_first_and_does_what_is_safe(shell: Shell) -> None:
     assert (
         "are taken" in shell("retry", "--name", "faxing", "--because", "b", "--dry-run", "--limit", "1").err
     )
+    only = shell("retry", "--cause", "in_doubt", "--because", "b", "--dry-run", "-o", "json")
+    assert {p["key"] for p in only.data["previews"]} == {"f", "g"}
+    assert [s["key"] for s in shell("list", "--cause", "in_doubt", "-o", "json").data["sagas"]] == ["g", "f"]
     assert shell("retry", "--because", "b", "--yes").code == 2
     assert shell("retry", "f", "--name", "faxing", "--because", "b", "--yes").code == 2
     assert shell("cancel", "f", "g", "--because", "b", "--yes").code == 0

@@ -46,7 +46,7 @@ async def test_what_nobody_can_ask_about_is_never_retried_and_always_explained(s
     (finding,) = (await desk.stuck()).findings
     assert (finding.kind, finding.count, finding.needs_person) == ("in_doubt", 1, True)
     assert "fax" in finding.cause
-    assert "saga resolve f fax" in finding.command
+    assert finding.command == 'saga resolve f fax --landed|--never --because "…"'
     sentence = (await desk.why("f")).sentence
     assert "fax#1 was sent" in sentence
     assert "nothing is scheduled" in sentence
@@ -160,6 +160,9 @@ async def test_a_bug_is_fixed_and_retried(shop: Working) -> None:
     desk_sagas.BUGS.add("b")
     await shop.parked(paying, "b", key="b")
     assert "fix the code" in (await desk.why("b")).sentence
+    (finding,) = (await desk.stuck()).findings
+    fixed = 'saga retry --name paying --cause code_failed --because "…", once it is fixed'
+    assert finding.command == fixed
     desk_sagas.BUGS.clear()
     await desk.retry("b", because="fixed")
     assert (await desk.wait("b", "10s")).status == "completed"
