@@ -59,17 +59,18 @@ def probe(
     within = duration("--timeout", timeout)
     assert within is not None, "it has a default"
     answer = at_desk(url, schema, None, lambda desk: desk.probe(saga, step, within), who=who)
-    emit_one(form, answer_json(answer), _said(answer))
+    emit_one(form, answer_json(answer), said_of(answer))
 
 
-def _said(answer: ProbeAnswer) -> str:
+def said_of(answer: ProbeAnswer) -> str:
+    """What a service said, in a sentence."""
     early = (
         ", which proves nothing: a request may still land"
         if answer.answer == "not_found" and answer.phase == "early"
         else ""
     )
     more = f" ({answer.reason})" if answer.reason else ""
-    return f"{answer.step}: {answer.answer.replace('_', ' ')}, {MEANING.get(answer.answer, 'unknown')}{early}{more}"
+    return f"{answer.step}: {MEANING.get(answer.answer, answer.answer)}{early}{more}"
 
 
 def resolve(

@@ -5,6 +5,7 @@ Rule: a line is an observation or an act, in the order of the database's clock; 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 
 from saga.cli.output import state
 from saga.core.evidence import EvidenceKind
-from saga.core.model import ENDS, EffectStatus
+from saga.core.model import ENDS, Direction, EffectStatus
 from saga.operator import EvidenceLine, Story
 from saga.operator.effects import named
 from saga.store.sagas import EffectRow
@@ -54,9 +55,13 @@ def _lines(story: Story, *, attempts: bool) -> Iterable[Line]:
     for effect in story.effects:
         yield from _effect_lines(effect, story)
     hidden: set[int] = set() if attempts else _minor(story.evidence)
+    probes: Counter[tuple[str, Direction]] = Counter()
     for number, one in enumerate(story.evidence):
+        if one.kind == EvidenceKind.PROBE:
+            probes[one.step, one.direction] += 1
         if number not in hidden:
-            yield Line(one.at, _glyph(one), f"{one.step} {_kind(one)}", _short(_said(one)))
+            what = f"{one.step} {_kind(one, probes[one.step, one.direction])}"
+            yield Line(one.at, _glyph(one), what, _short(_said(one)))
     if hidden:
         yield Line(story.evidence[max(hidden)].at, ".", f"{len(hidden)} more", "--attempts")
     for entry in story.audit:
@@ -106,10 +111,12 @@ def _glyph(one: EvidenceLine) -> str:
             return "."
 
 
-def _kind(one: EvidenceLine) -> str:
-    undo = "undo " if one.direction == "backward" else ""
-    attempt = f" {one.attempt}" if one.attempt and one.kind != EvidenceKind.STATEMENT else ""
-    return f"{undo}{one.kind.replace('_', ' ')}{attempt}"
+def _kind(one: EvidenceLine, probe: int) -> str:
+    """What it is, with the number of its attempt; of a probe, the probe's own."""
+    undo = "undo " if one.direction is Direction.BACKWARD else ""
+    number = probe if one.kind == EvidenceKind.PROBE else one.attempt
+    shown = f" {number}" if number and one.kind != EvidenceKind.STATEMENT else ""
+    return f"{undo}{one.kind.replace('_', ' ')}{shown}"
 
 
 def _said(one: EvidenceLine) -> str:
@@ -140,11 +147,10 @@ def _detail(body: dict[str, Any]) -> str:
 
 
 def _ending(error: dict[str, Any] | None) -> str:
-    return (
-        ""
-        if error is None
-        else "  ".join(str(error[w]) for w in ("cause", "code", "message") if error.get(w))
-    )
+    if error is None:
+        return ""
+    cause = str(error.get("cause", "")).replace("_", " ")
+    return "  ".join(filter(None, [cause, *(str(error.get(w) or "") for w in ("code", "message"))]))
 
 
 def _short(text: str, limit: int = LONGEST) -> str:

@@ -10,8 +10,10 @@ from uuid import UUID
 
 import pytest
 
+from saga.cli.settling import said_of
+from saga.cli.timeline import timeline
 from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
-from saga.operator import why
+from saga.operator import ProbeAnswer, why
 from saga.store.queries import EvidenceLine, SagaLine, Story
 from saga.store.sagas import EffectRow
 
@@ -91,3 +93,29 @@ def test_an_alarm_after_the_end_names_the_act_that_ends_it() -> None:
     said = why.sentence(story(status=SagaStatus.COMPENSATED, alarm="charge#1: odd", error=error), ())
     assert "`saga retry k --because" in said
     assert "the customer sees try again" in said
+
+
+def test_the_timeline_numbers_the_probes_of_each_effect() -> None:
+    """A probe's number is its own, and no attempt's."""
+    asked = (seen("probe", answer="no_answer"), seen("probe", answer="not_found", phase="quiet"))
+    text = timeline(story(CHARGE, evidence=asked), "why", attempts=True, with_input=False)
+    assert "charge#1 probe 1" in text
+    assert "charge#1 probe 2" in text
+    assert "charge#1 probe 1" not in text.split("charge#1 probe 2", 1)[1]
+
+
+def test_what_has_ended_is_told_in_words() -> None:
+    """No stored word is shown as it is stored."""
+    error = {"cause": "not_executed", "message": "it was down"}
+    ended = story(status=SagaStatus.COMPENSATED, error=error, finished_at=NOON)
+    text = timeline(ended, why.sentence(ended, ()), attempts=False, with_input=False)
+    assert "not executed  it was down" in text
+    assert "the customer sees try again" in text
+    assert "_" not in text
+
+
+def test_a_probe_says_its_answer_once() -> None:
+    """`saga probe`: one sentence."""
+    assert said_of(ProbeAnswer("charge#1", Direction.FORWARD, "landed", "quiet", 1, None)) == (
+        "charge#1: it landed"
+    )
