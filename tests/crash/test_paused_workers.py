@@ -148,7 +148,6 @@ def test_a_late_body_charges_nothing_more(
     assert_bought(services, order)
 
 
-@pytest.mark.xfail(reason="a reply about one attempt is taken for a word about the effect", strict=True)
 async def test_what_an_earlier_attempt_did_not_do_contradicts_nothing(
     stage: Stage, crew: Crew, services: Services, order: str
 ) -> None:
