@@ -118,12 +118,17 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class StatedLanded:
-    """An operator says that it landed (S37); speaks of attempts up to this one. `result` is JSON text."""
+    """An operator says that it landed (S37); speaks of attempts up to this one. `result` is JSON text.
+
+    by_hand: no attempt of ours landed, and a person has done outside what the service did not do for us; only ever said
+    of an undo that a saga waits for (S29), so it does not contradict the service's word.
+    """
 
     attempt: int
     by: str
     because: str
     result: str
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +185,9 @@ def encode(evidence: Evidence) -> tuple[EvidenceKind, int, dict[str, Any]]:
         case Probed(attempt, answer, phase, at):
             body = {"answer": word(answer), "phase": phase.value, "at": at.isoformat(), **asdict(answer)}
             return EvidenceKind.PROBE, attempt, body
-        case StatedLanded(attempt, by, because, result):
+        case StatedLanded(attempt, by, because, result, by_hand):
             says = {"says": "landed", "by": by, "because": because, "result": result}
-            return EvidenceKind.STATEMENT, attempt, says
+            return EvidenceKind.STATEMENT, attempt, says | ({"by_hand": True} if by_hand else {})
         case StatedNever(attempt, by, because):
             return EvidenceKind.STATEMENT, attempt, {"says": "never", "by": by, "because": because}
         case RetryAsked(by, because, at):

@@ -2,7 +2,8 @@
 
 Rules that hold here (settling.md): what is not proven is unknown (S2); an effect is settled only if every
 attempt is, or a reply that the service stores under the key speaks for all (S4, S17); "not found" proves
-nothing before quiescence (S13, S16); an operator's statement is evidence that proof outranks (S37).
+nothing before quiescence (S13, S16); an operator's statement is evidence that proof outranks (S37); that a
+person has undone by hand what the service did not undo is no statement against it (S29).
 The order of the clauses in `verdict` is the order of their strength.
 """
 
@@ -71,6 +72,10 @@ def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) ->
             return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
         case (Succeeded(rule=rule), StatedLanded(result=result)) if rule == UNSTORABLE:
             return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
+        case (Refused() | NotExecuted(), StatedLanded(result=result, by_hand=True)):
+            return Verdict(
+                Succeeded(result, rule=STATEMENT), Basis.STATEMENT
+            )  # S29: undone outside, by a person
         case (Unknown(), StatedNever(attempt=attempt, because=because)) if attempt >= newest:
             return Verdict(NotExecuted(because, rule=STATEMENT), Basis.STATEMENT)
         case (Succeeded(), StatedNever(by=by)):
@@ -205,13 +210,21 @@ def _quiet(evidence: Iterable[Evidence], newest: int, promises: Promises) -> boo
     return len(reads) >= QUIET_READS and max(reads) - min(reads) >= promises.staleness
 
 
-def contradiction(settled: EffectStatus, seen: Evidence) -> str | None:
-    """How an observation contradicts what an effect was settled as (S25); None where it does not."""
+def contradiction(settled: EffectStatus, seen: Evidence, *, attempts: int = 1, by_hand: bool = False) -> str | None:
+    """How an observation contradicts what an effect was settled as (S25); None where it does not.
+
+    attempts: how many the effect had; what one of several did not do says nothing of the others (S4, S17).
+    by_hand: it was settled by the word of a person who has done it outside.
+    """
     outcome = _said(seen)
+    if isinstance(seen, Replied) and attempts > 1 and not isinstance(outcome, Succeeded):
+        return None
     match (settled, outcome):
         case (EffectStatus.REFUSED | EffectStatus.NOT_EXECUTED, Succeeded()):
             return f"it landed late, after it was settled as {settled.value.replace('_', ' ')}"
-        case (EffectStatus.SUCCEEDED, Refused() | NotExecuted()):
+        case (EffectStatus.SUCCEEDED, Succeeded()) if by_hand:
+            return "it landed late, after a person had done it by hand"
+        case (EffectStatus.SUCCEEDED, Refused() | NotExecuted()) if not by_hand:
             return "the service says that it did not happen, after it was settled as succeeded"
         case _:
             return None

@@ -82,7 +82,7 @@ def judge_retry(
     if seen.park_cause is ParkCause.COMPENSATION_REFUSED:
         raise Unsafe(
             f"{story.saga.park_reason}: the service refused for good, and a retry changes nothing. "
-            f"Undo it by hand, then `saga abandon {seen.id}`"
+            f"Undo it by hand, then say so: `saga resolve {seen.id} STEP --landed`, see `saga why {seen.id}`"
         )
     for effect in effects:
         if is_open(effect) and effect.status is not EffectStatus.IDLE:

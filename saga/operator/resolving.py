@@ -53,6 +53,8 @@ class Resolving:
             Disagrees: it does. Unsafe: nothing is in doubt. NoWorker: nobody can ask.
         """
         operators.check_statement(seen_of(story.saga), effect, landed=self._landed)
+        if operators.waits_for_hands(seen_of(story.saga), effect):
+            return  # what a person did by hand is nothing that it would know under our key
         try:
             self.answer = await asking.ask(self._engine, story.saga, effect, self._who, within)
         except asking.CannotBeAsked:

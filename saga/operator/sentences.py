@@ -10,7 +10,7 @@ from saga.errors import Unsafe
 from saga.operator.effects import Definition, judge_retry, landed_late, named
 from saga.operator.records import Preview
 from saga.store.acts import Seen
-from saga.store.operators import check_statement, is_open
+from saga.store.operators import check_statement, is_open, waits_for_hands
 from saga.store.queries import SagaLine, Story
 from saga.store.sagas import EffectRow
 
@@ -72,8 +72,11 @@ def statement_preview(story: Story, effect: EffectRow, *, landed: bool) -> Previ
     """What a statement about this effect would say, and whether it would be refused."""
     what = "landed" if landed else "never landed, and never will"
     sentence = f"{story.saga.key}: the service is asked once more, then you state that {named(effect)} {what}"
+    seen = seen_of(story.saga)
+    if landed and waits_for_hands(seen, effect):
+        sentence = f"{story.saga.key}: you state that {named(effect)} was done by hand; {effect.service} is not asked"
     try:
-        check_statement(seen_of(story.saga), effect, landed=landed)
+        check_statement(seen, effect, landed=landed)
     except Unsafe as error:
         return Preview(story.saga, sentence, str(error))
     return Preview(story.saga, sentence)

@@ -14,6 +14,8 @@ from typing import assert_never
 from saga.core.durations import show
 from saga.core.model import ENDS, EffectStatus, ParkCause, SagaStatus
 from saga.operator.effects import IN_DOUBT, named
+from saga.operator.sentences import seen_of
+from saga.store.operators import waits_for_hands
 from saga.store.queries import SagaLine, Story
 from saga.store.sagas import EffectRow
 from saga.store.stuck import WorkerLine
@@ -47,9 +49,12 @@ def _parked(story: Story) -> str:
         case ParkCause.IN_DOUBT | ParkCause.MISMATCH:
             return _in_doubt(story, reason)
         case ParkCause.COMPENSATION_REFUSED:
-            help_ = f"undo it by hand, then `saga abandon {key}`"
+            help_ = f"undo it by hand, then {_by_hand(story)}"
         case ParkCause.COMPENSATION_STUCK:
-            help_ = f'`saga retry {key} --because "…"` gives it another budget'
+            help_ = (
+                f'`saga retry {key} --because "…"` gives it another budget; '
+                f"or undo it by hand, then {_by_hand(story)}"
+            )
         case ParkCause.UNSTORABLE if "step" in saga.park_detail:
             step = saga.park_detail["step"]
             help_ = f'`saga resolve {key} {step} --landed --result JSON --because "…"` says what it gave'
@@ -101,6 +106,15 @@ def _alarmed(saga: SagaLine) -> str:
     return (
         f"{saga.key} needs a person: {saga.alarm}; the customer sees processing until that is settled; {way}."
     )
+
+
+def _by_hand(story: Story) -> str:
+    """The statement that what the saga waits for was undone by hand (S29)."""
+    seen = seen_of(story.saga)
+    found = [e for e in story.effects if waits_for_hands(seen, e)]
+    alone = [e.name for e in story.effects].count(found[0].name) == 1 if found else False
+    step = (found[0].name if alone else quote(named(found[0]))) if found else "STEP"
+    return f'`saga resolve {quote(story.saga.key)} {step} --landed --because "…"` says so, and the way back goes on'
 
 
 def _service_of(story: Story) -> str:

@@ -169,7 +169,7 @@ async def note(connection: Connection, schema: str, act: Act, word: str, detail:
 
 def check_statement(seen: Seen, effect: EffectRow, *, landed: bool) -> None:
     """Raise `Unsafe` unless a statement about this effect can mean anything."""
-    if landed and effect.proof == UNSTORABLE:
+    if landed and (effect.proof == UNSTORABLE or waits_for_hands(seen, effect)):
         return
     if effect.status not in {EffectStatus.SENT, EffectStatus.DOUBT}:
         how = "is by statement" if effect.by_statement else "is proven"
@@ -185,6 +185,15 @@ def check_statement(seen: Seen, effect: EffectRow, *, landed: bool) -> None:
         )
 
 
+def waits_for_hands(seen: Seen, effect: EffectRow) -> bool:
+    """Whether its saga is parked because the service does not do this undo for us, so that a person must (S29)."""
+    if effect.direction is Direction.FORWARD:
+        return False
+    refused = seen.park_cause is ParkCause.COMPENSATION_REFUSED and effect.status is EffectStatus.REFUSED
+    stuck = seen.park_cause is ParkCause.COMPENSATION_STUCK and effect.status is EffectStatus.IDLE
+    return refused or stuck
+
+
 def is_open(effect: EffectRow) -> bool:
     """Whether an effect has a budget that can be given anew: in doubt, or an undo that is not done."""
     undo_left = effect.direction is Direction.BACKWARD and effect.status is EffectStatus.IDLE
@@ -193,7 +202,8 @@ def is_open(effect: EffectRow) -> bool:
 
 def _statement(seen: Seen, effect: EffectRow, act: Act, said: Said) -> list[Evidence]:
     if said.result is not None:
-        return [StatedLanded(effect.attempt, act.who, act.because, said.result)]
+        by_hand = waits_for_hands(seen, effect)
+        return [StatedLanded(effect.attempt, act.who, act.because, said.result, by_hand)]
     never: list[Evidence] = [StatedNever(effect.attempt, act.who, act.because)]
     if effect.direction is Direction.BACKWARD:  # an undo that never landed must be sent anew
         never.append(RetryAsked(act.who, act.because, seen.now))

@@ -37,7 +37,9 @@ WAKE = Statement(
 EFFECT_NOW = Statement(
     "effect_now",
     "Locks nothing, behind the saga's lock. Zero rows: no such effect.",
-    "SELECT status FROM {s}.effect WHERE saga_id = %(saga)s AND step = %(step)s AND direction = %(direction)s",
+    "SELECT status, attempt, EXISTS (SELECT 1 FROM {s}.evidence e WHERE e.saga_id = f.saga_id AND e.step = f.step"
+    " AND e.direction = f.direction AND e.kind = 'statement' AND e.body ->> 'by_hand' = 'true')"
+    " FROM {s}.effect f WHERE saga_id = %(saga)s AND step = %(step)s AND direction = %(direction)s",
 )
 REOPEN = Statement(
     "reopen",
@@ -159,8 +161,10 @@ async def witness(
         row = await (await connection.execute(EFFECT_NOW.on(schema).encode(), where)).fetchone()
         rows = {**evidence_rows([(saga_id, write)]), "me": worker}
         await connection.execute(sql.EVIDENCE.on(schema).encode(), rows)
-        settled = None if row is None else EffectStatus(row[0])
-        said = None if settled is None or seen is None else contradiction(settled, seen)
+        if row is None or seen is None:
+            return None
+        settled, attempts, by_hand = EffectStatus(row[0]), row[1], row[2]
+        said = contradiction(settled, seen, attempts=attempts, by_hand=by_hand)
         if said is None:
             return None
         alarm = f"{write.step}: {said}"

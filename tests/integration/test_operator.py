@@ -196,7 +196,7 @@ async def test_a_parked_saga_is_compensated_by_a_plan_that_is_shown(shop: Workin
         await desk.compensate("ok", because="b")
 
 
-async def test_a_refused_refund_needs_hands_and_then_abandon(shop: Working) -> None:
+async def test_a_refused_refund_that_is_not_done_by_hand_is_abandoned(shop: Working) -> None:
     """S29, S38: a retry would change nothing; abandon ends it and claims nothing."""
     desk = shop.engine.operator("ann")
     desk_sagas.BUGS.add("stubborn")

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from saga import errors
-from saga.core.evidence import Evidence, Intended, Lost, Probed, Replied, encode
+from saga.core.evidence import Evidence, Intended, Lost, Probed, Replied, StatedLanded, encode
 from saga.core.facts import EffectFacts
 from saga.core.model import (
     SETTLED,
@@ -281,7 +281,9 @@ def from_row(row: EffectRow, seen: list[Evidence], handlers: Handlers, clocks: C
     if effect.settled:
         effect.outcome = _stored_outcome(row)
         effect.late = _landed_late(effect)
-    if effect.unstorable:  # an operator may have stated the result since
+    refused = effect.status is EffectStatus.REFUSED
+    by_hand = refused and any(isinstance(e, StatedLanded) and e.by_hand for e in effect.evidence)
+    if effect.unstorable or by_hand:  # an operator may have stated the result, or undone it by hand, since
         effect.conclude(verdict(effect.evidence, step.service.promises, effect.policy))
     return effect
 

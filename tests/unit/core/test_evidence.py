@@ -55,7 +55,7 @@ observations = some.one_of(
     some.builds(Replied, attempts, outcomes, replies),
     some.builds(Lost, attempts),
     some.builds(Probed, attempts, answers, some.sampled_from(Phase), times),
-    some.builds(StatedLanded, attempts, texts, texts, texts),
+    some.builds(StatedLanded, attempts, texts, texts, texts, some.booleans()),
     some.builds(StatedNever, attempts, texts, texts),
     some.builds(RetryAsked, texts, texts, times),
 )

@@ -16,9 +16,9 @@ from saga.core.evidence import (
     StatedLanded,
     StatedNever,
 )
-from saga.core.model import Kept, NotExecuted, Outcome, Refused, Succeeded, Unknown
+from saga.core.model import EffectStatus, Kept, NotExecuted, Outcome, Refused, Succeeded, Unknown
 from saga.core.promises import Kind, Promises
-from saga.core.verdict import Basis, Verdict, outcomes, verdict
+from saga.core.verdict import Basis, Verdict, contradiction, outcomes, verdict
 from tests.support.observed import (
     BUSY,
     DONE,
@@ -82,6 +82,7 @@ evidences = some.lists(
             *(make(t, answer, n) for make in (asked, quiet) for t, n in ((100, 1), (200, 2), (300, 2))
               for answer in (None, pending(), Landed("1"), SaidRefused("no", ""), Fenced(), NoAnswer(""))),
             StatedLanded(2, "ada", "saw it", "1"),
+            StatedLanded(2, "ada", "did it", "null", by_hand=True),
             StatedNever(2, "ada", "asked them"),
         ]
     ),
@@ -286,6 +287,30 @@ def test_s37_proof_outranks_a_statement_and_the_contradiction_is_flagged(
     assert isinstance(result.outcome, outcome)
     assert result.contradiction is not None
     assert "ada" in result.contradiction
+
+
+@pytest.mark.parametrize("said", [[replied(NO)], [replied(BUSY)]])
+def test_s29_what_a_person_did_by_hand_does_not_contradict_that_the_service_did_not(
+    said: list[Evidence],
+) -> None:
+    """Only that statement outranks a proof, whichever came first; without the flag the proof decides."""
+    done = StatedLanded(1, "ada", "at the counter", "null", by_hand=True)
+    for evidence in ([*said, done], [done, *said]):
+        result = found(intended(), *evidence)
+        assert result == Verdict(Succeeded("null", rule="statement"), Basis.STATEMENT)
+    plain = found(intended(), *said, StatedLanded(1, "ada", "at the counter", "null"))
+    assert not isinstance(plain.outcome, Succeeded)
+
+
+def test_s29_what_lands_besides_what_was_done_by_hand_is_told() -> None:
+    """Undone twice is one too many: in the verdict, and of an effect that is settled."""
+    done = StatedLanded(1, "ada", "at the counter", "null", by_hand=True)
+    both = found(intended(), replied(NO), done, late(DONE))
+    assert isinstance(both.outcome, Succeeded)
+    assert both.contradiction is not None
+    assert contradiction(EffectStatus.SUCCEEDED, late(DONE), by_hand=True) is not None
+    assert contradiction(EffectStatus.SUCCEEDED, late(NO), by_hand=True) is None
+    assert contradiction(EffectStatus.SUCCEEDED, late(DONE)) is None
 
 
 def test_the_order_of_the_attempts_does_not_matter_where_all_are_settled() -> None:
