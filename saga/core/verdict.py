@@ -72,10 +72,8 @@ def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) ->
             return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
         case (Succeeded(rule=rule), StatedLanded(result=result)) if rule == UNSTORABLE:
             return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
-        case (Refused() | NotExecuted(), StatedLanded(result=result, by_hand=True)):
-            return Verdict(
-                Succeeded(result, rule=STATEMENT), Basis.STATEMENT
-            )  # S29: undone outside, by a person
+        case (Refused() | NotExecuted(), StatedLanded(result=result, by_hand=True)):  # S29: done outside
+            return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
         case (Unknown(), StatedNever(attempt=attempt, because=because)) if attempt >= newest:
             return Verdict(NotExecuted(because, rule=STATEMENT), Basis.STATEMENT)
         case (Succeeded(), StatedNever(by=by)):
@@ -210,7 +208,9 @@ def _quiet(evidence: Iterable[Evidence], newest: int, promises: Promises) -> boo
     return len(reads) >= QUIET_READS and max(reads) - min(reads) >= promises.staleness
 
 
-def contradiction(settled: EffectStatus, seen: Evidence, *, attempts: int = 1, by_hand: bool = False) -> str | None:
+def contradiction(
+    settled: EffectStatus, seen: Evidence, *, attempts: int = 1, by_hand: bool = False
+) -> str | None:
     """How an observation contradicts what an effect was settled as (S25); None where it does not.
 
     attempts: how many the effect had; what one of several did not do says nothing of the others (S4, S17).
