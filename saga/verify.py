@@ -79,7 +79,8 @@ async def verify(engine: Engine) -> Verified:
                     seen = found[saga_id].evidence[row.step, row.direction]
                     done.effects += 1
                     stored, computed = row.status, _computed(definition, found[saga_id].effects, row, seen)
-                    if computed is not stored and not alarmed:  # an alarm says so already
+                    told = alarmed or _undone_late(found[saga_id].effects, row, computed)
+                    if computed is not stored and not told:  # an alarm, or its undo, says so already
                         done.differences.append(
                             Difference(saga_id, key, row.step, row.direction, stored, computed)
                         )
@@ -114,6 +115,15 @@ def _computed(
     return _status(
         verdict([*_in_the_row(row), *seen], step.service.promises, handlers.policy).outcome, row.status
     )
+
+
+def _undone_late(effects: Sequence[EffectRow], row: EffectRow, computed: EffectStatus) -> bool:
+    """What landed late stays stored as the function was told; its undo is what became of it (S16)."""
+    undone = any(
+        e.step == row.step and e.direction is Direction.BACKWARD and e.status is EffectStatus.SUCCEEDED
+        for e in effects
+    )
+    return undone and row.direction is Direction.FORWARD and computed is EffectStatus.SUCCEEDED
 
 
 def _in_the_row(row: EffectRow) -> list[Evidence]:

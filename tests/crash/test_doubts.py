@@ -50,7 +50,7 @@ def test_without_probe_and_dedup_it_parks_at_once_and_says_so(
     assert len(services.payment.book().arrivals("charge", order)) == 1
     stuck, why = shell("stuck"), shell("why", order)
     assert order in stuck.stdout
-    assert "1 need a person" in stuck.stderr
+    assert "1 needs a person" in stuck.stderr
     assert why.returncode == 0, why.stderr
     assert "pay_mute#1" in why.stdout
 

@@ -54,6 +54,7 @@ async def test_s16_a_late_landing_is_undone_where_the_step_says_so(database_url:
         land_now(ledger, w.url)
         await rows.until(w.url, "k", "inbox > 0 AND status = 'compensated' AND alarm IS NULL")
         assert (await w.engine.handle(definition, key="k").view()).status == "try_again"
+        assert (await verify(w.engine)).differences == []
     assert ledger.names() == ["charge", "undo_charge"]
     assert ledger.standing() == 0
     assert rows.select(database_url, "SELECT * FROM saga.watch") == []
