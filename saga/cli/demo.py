@@ -14,7 +14,9 @@ def demo(
     orders: int = typer.Option(300, help="How many customers order."),
     workers: int = typer.Option(3, help="How many workers serve, and at least how many of them are killed."),
     seed: int = typer.Option(7, help="Of the orders, the faults and the kills."),
-    json: bool = typer.Option(False, "--json", help="Print the result as a line of JSON on stdout."),
+    json: bool = typer.Option(
+        False, "--json", help="For programs: only the line of JSON, which ends stdout, and no table."
+    ),
 ) -> int:
     """A shop under fire: replies get lost, workers are killed, and the services' ledgers are audited."""
     from saga.demo.run import run_demo

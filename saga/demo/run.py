@@ -1,7 +1,7 @@
 """`saga demo`: what it needs, what it prints where, and how it ends.
 
-Exit codes: 0 every promise held, 1 one did not or the show could not be given, 130 interrupted. stdout carries the
-JSON line if it was asked for, and nothing else.
+Exit codes: 0 every promise held, 1 one did not or the show could not be given, 130 interrupted. stdout carries one
+line of JSON and nothing else; the progress and the table are talk, on stderr.
 """
 
 import sys
@@ -17,7 +17,7 @@ def run_demo(orders: int, workers: int, seed: int, json: bool) -> int:  # noqa: 
         orders: how many customers order.
         workers: how many worker processes serve, and at least how many of them are killed.
         seed: of the orders, the faults and the killer's choices.
-        json: whether the result goes to stdout as a line of JSON.
+        json: for programs: no table on stderr. The line of JSON is printed either way.
     """
     if lacking := [name for name in NEEDS if find_spec(name) is None]:
         _tell(f"this needs {', '.join(lacking)}: pip install 'saga-engine[demo]'")
@@ -39,9 +39,9 @@ def run_demo(orders: int, workers: int, seed: int, json: bool) -> int:  # noqa: 
     except (EmbeddedError, ShowFailed) as error:
         _tell(str(error))
         return 1
-    print("\n" + report.table(outcome), file=sys.stderr, flush=True)
-    if json:
-        print(report.json_line(outcome), flush=True)
+    if not json:
+        print("\n" + report.table(outcome), file=sys.stderr, flush=True)
+    print(report.json_line(outcome), flush=True)
     return 1 if report.broken_promises(outcome) else 0
 
 

@@ -35,6 +35,7 @@ from saga.store.connections import connect
 
 BATCH_LIMIT = 500
 RETRY_FIRST_S, RETRY_MOST_S = 0.05, 2.0
+_LOCKED = ("55P03", "57014")  # its own limits on waiting: lock_timeout, statement_timeout
 _VALUE_CLASSES = ("22", "23")
 _FENCED = "22012"  # nothing but the fence divides
 _SYNC_REP_WARNING = "01000"
@@ -171,6 +172,11 @@ class Journal:
             except (psycopg.Error, UnicodeError, CommitNotVerified) as error:
                 await self._disconnect()  # its transaction may still be open there
                 sqlstate = getattr(error, "sqlstate", None)
+                if (
+                    sqlstate in _LOCKED and units
+                ):  # not written: somebody holds a saga's row, and we still live
+                    batch, sent = await self._beat_between(batch), False
+                    continue
                 # A fence that refuses means dead, or a ghost of this very batch that came first: `recover` tells.
                 if sqlstate != _FENCED and _value_at_fault(error):
                     raise _ValueAtFault(f"{sqlstate}: {error}") from error
@@ -179,6 +185,18 @@ class Journal:
                 return done
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the pauses never end")
+
+    async def _beat_between(self, batch: Batch) -> Batch:
+        """Keep the lease while a saga's row is locked by an outsider: a beat, and the batch under a new number.
+
+        Raises:
+            DeclaredDead: the worker's row is gone.
+        """
+        log.warning("journal_saga_locked", sagas=len({unit.saga_id for unit in batch.units}))
+        boot = boottime()
+        beat = await self._write([], None, boot)
+        self._beaten(boot, boottime(), beat.now)
+        return Batch(next(self._numbers), self.state, batch.units, batch.claim)
 
     async def _recover(self, connection: Connection, batch: Batch, boot: float) -> Done | None:
         try:
