@@ -220,12 +220,12 @@ class LiveEffect:
 
     def take_watch(self) -> WatchWrite | None:
         """The late watch that opens, if it was settled by silence (S16)."""
-        if not self.silent or self.deadline is None or self.ended is None:
+        if not self.silent or self.deadline is None:
             return None
         self.silent = False
         until = self.policy.watch_for
         if until is None and self.key_expires is not None:
-            until = self.key_expires - self.ended
+            until = self.key_expires - self.deadline  # which a lost attempt has, too; its end nobody saw
         seconds = 0.0 if until is None else until.total_seconds()
         return WatchWrite(self.identity, self.direction, seconds) if seconds > 0 else None
 
