@@ -16,6 +16,7 @@ from saga.core.promises import Late
 from saga.logs import log
 from saga.store.changes import SagaWrite
 from saga_worker import records
+from saga_worker.backward import link_undone
 from saga_worker.effects import LiveEffect, Parking
 from saga_worker.forward import landed_result
 
@@ -32,8 +33,7 @@ def amended(run: Run, end: SagaWrite) -> SagaWrite:
         status=SagaStatus.RUNNING,
         seen=None,
         amendment=json.dumps({"end": end.status, "steps": steps}),
-        alarm=end.alarm or f"{', '.join(steps)} landed late",
-    )
+    )  # the evidence that it follows from has set the alarm
 
 
 class Amending:
@@ -44,10 +44,7 @@ class Amending:
         self._run = run
         self._end = SagaStatus(json.loads(amendment)["end"])
         self.parking: Parking | None = None
-        for effect in run.effects.of(Direction.BACKWARD):
-            forward = run.effects.get(effect.identity, Direction.FORWARD)
-            assert forward is not None, f"{effect.identity} is undone and not recorded"
-            effect.undoes = (landed_result(forward), forward.key)
+        link_undone(run)
 
     def advance(self) -> list[LiveEffect]:
         """The next undo that is to begin, if none is under way."""

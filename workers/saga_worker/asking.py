@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from saga.call import Call
 from saga.core.model import Direction
 from saga.store import sagas
 from saga.store.connections import Connection
@@ -13,6 +14,13 @@ from saga_worker.effects import LiveEffect, from_row
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
+
+
+def question(worker: Worker, asked: ProbeRequest | Watch, effect: LiveEffect, *, wanted: bool) -> Call:
+    """The call that a probe is asked under, with the budget of an attempt."""
+    budget = worker.clocks.boot() + effect.policy.timeout.total_seconds()
+    undone = effect.undoes[1] if effect.undoes else None
+    return Call(effect.key, undone, effect.attempt, str(asked.saga_id), effect.identity, budget, wanted)
 
 
 async def effect_of(connection: Connection, worker: Worker, asked: ProbeRequest | Watch) -> LiveEffect | None:

@@ -44,6 +44,19 @@ def turned(run: Run, plan: Plan, error: dict[str, Any]) -> SagaWrite:
     )
 
 
+def link_undone(run: Run) -> None:
+    """Give each recorded compensation what it undoes: the result, and the key it was made under."""
+    for effect in run.effects.of(Direction.BACKWARD):
+        forward = _forward(run, effect.identity)
+        effect.undoes = (landed_result(forward), forward.key)
+
+
+def _forward(run: Run, identity: str) -> LiveEffect:
+    forward = run.effects.get(identity, Direction.FORWARD)
+    assert forward is not None, f"{identity} is to be undone, and is not recorded"
+    return forward
+
+
 class Backward:
     """Works through a frozen plan."""
 
@@ -52,9 +65,7 @@ class Backward:
         self._run = run
         self._steps = steps
         self.parking: Parking | None = None
-        for effect in run.effects.of(Direction.BACKWARD):
-            forward = self._forward(effect.identity)
-            effect.undoes = (landed_result(forward), forward.key)
+        link_undone(run)
 
     def advance(self) -> list[LiveEffect]:
         """The next compensation that is to begin, if none is under way."""
@@ -80,10 +91,5 @@ class Backward:
         return SagaWrite(SagaStatus.COMPENSATED, Direction.BACKWARD, seen=seen)
 
     def _new(self, identity: str) -> LiveEffect:
-        forward = self._forward(identity)
+        forward = _forward(self._run, identity)
         return self._run.effects.undo(forward, typed_result(forward))
-
-    def _forward(self, identity: str) -> LiveEffect:
-        forward = self._run.effects.get(identity, Direction.FORWARD)
-        assert forward is not None, f"the plan names {identity}, which is not recorded"
-        return forward

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from saga.call import Call
 from saga.core.evidence import Phase, Probed, word
 from saga.store.connections import Connection
 from saga.store.requests import ProbeRequest, answer_request, take_requests
-from saga_worker.asking import effect_of
+from saga_worker.asking import effect_of, question
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
@@ -41,10 +40,7 @@ async def _probe(connection: Connection, worker: Worker, request: ProbeRequest) 
     facts = effect.facts(worker.clocks)
     now = worker.clocks.now()
     quiet = facts.quiet_from is not None and now >= facts.quiet_from
-    budget = worker.clocks.boot() + effect.policy.timeout.total_seconds()
-    undone = effect.undoes[1] if effect.undoes else None
-    call = Call(effect.key, undone, effect.attempt, str(request.saga_id), effect.identity, budget)
-    answer = await worker.performer.probe(effect, call)
+    answer = await worker.performer.probe(effect, question(worker, request, effect, wanted=True))
     seen = Probed(facts.attempts, answer, Phase.QUIET if quiet else Phase.EARLY, now)
     await worker.keep(request.saga_id, effect, seen)
     result = getattr(answer, "result", None)

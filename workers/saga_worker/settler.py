@@ -120,12 +120,8 @@ class Settler:
         def late(outcome: Outcome) -> None:
             run.late(effect, Replied(attempt, outcome, EvidenceKind.LATE_REPLY))
 
-        try:
-            return await run.performer.attempt(effect, call, late)
-        except asyncio.CancelledError:
-            if not run.lost:  # a stop in mid-call leaves unknown (S34)
-                effect.observe(Replied(attempt, Unknown("the worker stopped in the middle of the call")))
-            raise
+        # A stop in mid-call leaves the intent without an outcome: whoever claims the saga next finds it lost (S34).
+        return await run.performer.attempt(effect, call, late)
 
     async def _probe(self, phase: Phase) -> None:
         effect, run = self._effect, self._run

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from saga.call import Call
 from saga.core.evidence import Fenced, Landed, NoAnswer, Phase, Probed
 from saga.store import watches
 from saga.store.connections import Connection
 from saga.store.watches import Watch
-from saga_worker.asking import effect_of
+from saga_worker.asking import effect_of, question
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
@@ -30,12 +29,8 @@ async def _ask(worker: Worker, watch: Watch) -> None:
         effect = await effect_of(connection, worker, watch)
         if effect is None or effect.handlers.probe is None:
             return  # the code has no probe any more: the next deploy may have it again
-        budget = worker.clocks.boot() + effect.policy.timeout.total_seconds()
-        call = Call(
-            effect.key, None, effect.attempt, str(watch.saga_id), effect.identity, budget, wanted=False
-        )
         asked_at = worker.clocks.now()
-        answer = await worker.performer.probe(effect, call)
+        answer = await worker.performer.probe(effect, question(worker, watch, effect, wanted=False))
         if isinstance(answer, Landed):
             await worker.keep(watch.saga_id, effect, Probed(effect.attempt, answer, Phase.QUIET, asked_at))
         over = watch.last and not isinstance(answer, NoAnswer)
