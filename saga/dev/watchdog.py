@@ -25,8 +25,14 @@ def clean(directory: Path) -> None:
                 os.kill(pid, signal.SIGKILL)
         return not found
 
+    def removed() -> bool:
+        shutil.rmtree(directory, ignore_errors=True)
+        return not directory.exists()
+
     processes.wait_until(gone, 30, f"the end of every process in {directory}")
-    shutil.rmtree(directory, ignore_errors=True)
+    # initdb's own child is told the directory by its environment, which nobody can see from outside: it outlives
+    # initdb for a moment, and writes while it ends.
+    processes.wait_until(removed, 30, f"the removal of {directory}")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The embedded Postgres: one server a directory, as root and as anybody, and nothing left behind."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -34,7 +35,8 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     yield room
     for data in {path.parent for path in room.rglob("postmaster.pid")}:
         for pid in processes.of_server(data):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since it was found, as it should
+                os.kill(pid, signal.SIGKILL)
         processes.wait_until(lambda data=data: not processes.of_server(data), 10, "the end of a server")  # type: ignore[misc]
     shutil.rmtree(room)
 
