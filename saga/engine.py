@@ -188,7 +188,7 @@ class Engine:
         if within is not None:
             return self.started(saga, new, await starts.start_async(within, self.schema, new), within=True)
         async with self.connection() as connection, connection.transaction():
-            started = await starts.start_async(connection, self.schema, new)
+            started = await starts.start_own(connection, self.schema, new)
         return self.started(saga, new, started, within=False)
 
     def handle(self, saga: SagaDefinition[Any, Out], *, key: str) -> Handle[Out]:

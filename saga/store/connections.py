@@ -11,6 +11,8 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.types.string import TextLoader
 
+from saga.ports import ports
+
 Connection = AsyncConnection[tuple[Any, ...]]
 
 
@@ -20,6 +22,10 @@ async def connect(conninfo: str) -> Connection:
     Raises:
         psycopg.OperationalError: nothing answers.
     """
+    simulated = ports().connect
+    if simulated is not None:
+        found: Connection = await simulated(conninfo)
+        return found
     connection = await AsyncConnection.connect(conninfo, autocommit=True, application_name="saga")
     connection.adapters.register_loader("json", TextLoader)
     return connection

@@ -8,7 +8,7 @@ other than Postgres are refused, because row and order would not appear together
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 from uuid import UUID
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from saga.errors import SagaError
+from saga.store.connections import Connection as OwnConnection
 from saga.store.sql import Statement
 from saga.store.wakeups import channel
 
@@ -69,6 +70,17 @@ class Started:
 
 
 Run = Callable[[Statement], "tuple[Any, ...] | None"]
+RunAsync = Callable[[Statement], "Awaitable[tuple[Any, ...] | None]"]
+
+
+async def start_own(connection: OwnConnection, schema: str, new: NewSaga) -> Started:
+    """Start in a transaction of a connection of ours."""
+
+    async def run(statement: Statement) -> tuple[Any, ...] | None:
+        cursor = await connection.execute(statement.on(schema).encode(), _used(statement, schema, new))
+        return await cursor.fetchone()
+
+    return await _start_async(run, new)
 
 
 def start_sync(within: object, schema: str, new: NewSaga) -> Started | None:
@@ -161,6 +173,10 @@ async def _in_async_psycopg(within: psycopg.AsyncConnection[Any], schema: str, n
             await cursor.execute(statement.on(schema).encode(), _used(statement, schema, new))
             return await cursor.fetchone()
 
+    return await _start_async(run, new)
+
+
+async def _start_async(run: RunAsync, new: NewSaga) -> Started:
     row = await run(START)
     while row is None:
         taken = await run(TAKEN)

@@ -8,7 +8,6 @@ attempt that succeeded needs no evidence of its own, its row says it.
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +29,7 @@ from saga.core.model import (
 from saga.core.promises import Policy
 from saga.core.verdict import STATEMENT, UNSTORABLE, Basis, Verdict, verdict
 from saga.ids import uuid7
+from saga.ports import random_share
 from saga.steps import Compensation, Step
 from saga.store.changes import EvidenceWrite, OutcomeWrite, WatchWrite
 from saga.store.sagas import EffectRow
@@ -92,7 +92,7 @@ class LiveEffect:
     waiting_until: datetime | None = None
     unwritten: bool = False
     untold: Replied | None = None
-    jitter: float = field(default_factory=random.random)
+    jitter: float = field(default_factory=random_share)
 
     @property
     def step(self) -> Step[..., Any]:
@@ -152,7 +152,7 @@ class LiveEffect:
         """Something was seen: it counts from now on, and is to be written."""
         self.evidence += seen
         self.unsaved += seen
-        self.jitter = random.random()
+        self.jitter = random_share()
 
     def intended(self, attempt: int, now: datetime, boot: float) -> None:
         """The intent of `attempt` is durable: its clock runs since `boot`."""

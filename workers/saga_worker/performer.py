@@ -13,7 +13,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,6 +24,7 @@ from saga.core import evidence as seen
 from saga.core.model import NotExecuted, Outcome, Refused, Succeeded, Unknown
 from saga.core.verdict import UNSTORABLE
 from saga.logs import log
+from saga.ports import ports
 from saga.service import Service
 from saga.steps import Compensation
 from saga_worker.effects import LiveEffect
@@ -38,24 +38,21 @@ LONGEST_S = 30 * 86400.0
 """The longest that a service may ask us to wait."""
 
 
+Handling = tuple[bool, Callable[[], Any]]
+"""Whether it is async, and what to call: a coroutine then, else it blocks."""
+
+
 class Performer:
     """Calls bodies and probes. threads: how many `def` bodies may run at once."""
 
     def __init__(self, threads: int) -> None:
         """Make the pool; it starts threads when they are needed."""
         self.bodies: Counter[str] = Counter()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="saga-step")
+        self._threads = ports().threads(threads)
 
     async def attempt(self, effect: LiveEffect, call: Call, late: Callable[[Outcome], None]) -> Outcome:
         """Make one attempt; `late` is told when a body returns after its budget."""
-        handlers = effect.handlers
-        if isinstance(handlers, Compensation):
-            result = effect.undoes[0] if effect.undoes else None
-            started = self._start(
-                call, handlers.is_async, lambda: handlers.invoke(call, result, effect.arguments)
-            )
-        else:
-            started = self._start(call, handlers.is_async, lambda: handlers.invoke(call, effect.arguments))
+        started = self._start(call, *self.body(effect, call))
         try:
             await asyncio.wait({started.end}, timeout=max(call.remaining(), 0.001))
             if not started.end.done():
@@ -79,14 +76,7 @@ class Performer:
 
     async def probe(self, effect: LiveEffect, call: Call) -> seen.ProbeAnswer:
         """Ask what became of the effect."""
-        handlers = effect.handlers
-        if isinstance(handlers, Compensation):
-            result = effect.undoes[0] if effect.undoes else None
-            ask = lambda: handlers.invoke_probe(call, result, effect.arguments)  # noqa: E731
-        else:
-            ask = lambda: handlers.invoke_probe(call, effect.arguments)  # noqa: E731
-        assert handlers.probe is not None, f"{effect.identity} has no probe"
-        asked = self._start(call, handlers.probe.is_async, ask)
+        asked = self._start(call, *self.question(effect, call))
         try:
             await asyncio.wait({asked.end}, timeout=max(call.remaining(), 0.001))
         finally:
@@ -94,6 +84,23 @@ class Performer:
         if not asked.end.done():
             return seen.NoAnswer(f"no answer within {effect.policy.timeout.total_seconds():g} s")
         return _answer(effect, asked.end)
+
+    def body(self, effect: LiveEffect, call: Call) -> Handling:
+        """What makes an attempt: the step's body, or its compensation. A simulation puts a stand-in here."""
+        handlers = effect.handlers
+        if isinstance(handlers, Compensation):
+            result = effect.undoes[0] if effect.undoes else None
+            return handlers.is_async, lambda: handlers.invoke(call, result, effect.arguments)
+        return handlers.is_async, lambda: handlers.invoke(call, effect.arguments)
+
+    def question(self, effect: LiveEffect, call: Call) -> Handling:
+        """What asks about it: the probe. A simulation puts a stand-in here."""
+        handlers = effect.handlers
+        assert handlers.probe is not None, f"{effect.identity} has no probe"
+        if isinstance(handlers, Compensation):
+            result = effect.undoes[0] if effect.undoes else None
+            return handlers.probe.is_async, lambda: handlers.invoke_probe(call, result, effect.arguments)
+        return handlers.probe.is_async, lambda: handlers.invoke_probe(call, effect.arguments)
 
     def shutdown(self) -> None:
         """Wait for no thread: what they do late is somebody else's evidence."""
