@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ROUND_MIN_S, ROUND_MAX_S = 0.02, 0.5
-REAP_EVERY_S = 0.5
+ROUND_MIN_S = 0.02
 PAUSE_S = 0.2
 
 
@@ -91,7 +90,7 @@ class Chores:
                 pause = await self._patiently(self._round)
                 if boot >= reap_at:
                     await self._patiently(self._reap)
-                    reap_at = boot + REAP_EVERY_S
+                    reap_at = boot + self._worker.pace.reap
                 await asyncio.sleep(pause)
         finally:
             listener.cancel()
@@ -104,7 +103,8 @@ class Chores:
         await serve_requests(connection, self._worker)
         await serve_watches(connection, self._worker)
         due = await leases.next_due(connection, schema)
-        return ROUND_MAX_S if due is None else min(max(due, ROUND_MIN_S), ROUND_MAX_S)
+        most = self._worker.pace.round
+        return most if due is None else min(max(due, ROUND_MIN_S), most)
 
     async def _reap(self, connection: Connection) -> None:
         schema = self._worker.schema

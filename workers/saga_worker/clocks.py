@@ -7,12 +7,27 @@ lease is counted from before the round trip, so that it ends here no later than 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from saga.clock import boottime
 
 LEASE_SHARE = 0.8
 """The part of the lease that a worker trusts; the rest is for what clocks and pauses may hide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often an idle worker looks, in seconds: what it may miss is made up for by then at the latest.
+
+    beat: between signs of life, where a fifth of the lease is longer. look: for work that nobody announced.
+    round: for sleepers that are due, questions and watches. reap: for workers that are silent.
+    """
+
+    beat: float = 0.5
+    look: float = 0.5
+    round: float = 0.5
+    reap: float = 0.5
 
 
 class Clocks:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from saga_worker.worker import Worker
 
 
-POLL_FAST_S, POLL_SLOW_S = 0.02, 0.5
-"""How often a lane looks for work: fast after it found some, slower and slower when it did not."""
+POLL_FAST_S = 0.02
+"""How soon a lane looks for work after it found some; slower and slower when it did not, as the pace allows."""
 
 
 class Memory:
@@ -90,7 +90,7 @@ class Memory:
             return  # the worker has stopped meanwhile, and gives back whatever is its own
         sagas = [s for s in (SagaRow(*row) for row in rows) if self._take(s)]
         if not sagas:
-            self._pauses[lane] = min(self._pauses[lane] * 1.5, POLL_SLOW_S)
+            self._pauses[lane] = min(self._pauses[lane] * 1.5, self._worker.pace.look)
             asyncio.get_running_loop().call_later(self._pauses[lane], self.journals[lane].poke)
             return
         self._pauses[lane], self._polls[lane] = POLL_FAST_S, 0.0

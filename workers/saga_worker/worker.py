@@ -25,14 +25,13 @@ from saga.store.batch import Lane
 from saga.store.changes import DeclaredDead
 from saga.store.journal import Journal
 from saga_worker.chores import Chores
-from saga_worker.clocks import Clocks
+from saga_worker.clocks import Clocks, Pace
 from saga_worker.effects import LiveEffect
 from saga_worker.memory import Memory
 from saga_worker.performer import Performer
 from saga_worker.runner import Run
 
 BEATS_PER_LEASE = 5
-BEAT_MOST_S = 0.5
 LEAVE_S, CRASHED_S = 2.0, 0.5
 """How long a worker that stops, or that has crashed, waits for a database that is away."""
 
@@ -47,6 +46,7 @@ class Worker:
         lease: a worker that is silent for so long is declared dead.
         drain_within: how long a stop waits for calls in flight.
         threads: how many `def` steps run at once.
+        pace: how often it looks when nothing happens.
     """
 
     def __init__(
@@ -58,12 +58,14 @@ class Worker:
         lease: Duration = "15s",
         drain_within: Duration = "10s",
         threads: int = 64,
+        pace: Pace | None = None,
     ) -> None:
         """Open nothing yet; `async with` or `run` does."""
         self.engine = engine
         self.schema = engine.schema
         self.id = uuid7()
         self.draining = False
+        self.pace = pace or Pace()
         self.clocks = Clocks(parse(lease))
         self.performer = Performer(threads)
         self._lease = parse(lease)
@@ -179,7 +181,7 @@ class Worker:
         return Journal(
             self.engine.conninfo,
             lane,
-            beat=min(self._lease.total_seconds() / BEATS_PER_LEASE, BEAT_MOST_S),
+            beat=min(self._lease.total_seconds() / BEATS_PER_LEASE, self.pace.beat),
             wants=lambda: self.memory.wants(lane.number),
             claimed=lambda rows: self.memory.claimed(lane.number, rows),
             beaten=beaten,
