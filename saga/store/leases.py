@@ -23,10 +23,10 @@ REAP_LIMIT = b"SET LOCAL lock_timeout = 2000"
 
 REGISTER = Statement(
     "register",
-    "Inserts one row a lane. Never zero rows.",
+    "Inserts one row a lane. A row that is there already: its reply was lost, and this is the second time.",
     "INSERT INTO {s}.worker (id, lane, host, pid, serves, state, lease)"
     " SELECT %(id)s, lane, %(host)s, %(pid)s, %(serves)s::json, 'working', %(lease)s"
-    " FROM generate_series(0, %(lanes)s - 1) AS lane",
+    " FROM generate_series(0, %(lanes)s - 1) AS lane ON CONFLICT (id, lane) DO NOTHING",
 )
 LEAVE = Statement(
     "leave",

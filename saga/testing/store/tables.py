@@ -66,9 +66,11 @@ CHECKS: dict[str, Checks] = {
     "setting": {},
 }
 
+_SCHEMA = metadata()
+
 
 def _made(kind: type[Table], name: str) -> Any:
-    table = metadata().tables[f"saga.{name}"]
+    table = _SCHEMA.tables[f"saga.{name}"]
     key = tuple(column.name for column in table.primary_key.columns)
     required = tuple(column.name for column in table.columns if not column.nullable)
     return kind(name, key, required, CHECKS[name])

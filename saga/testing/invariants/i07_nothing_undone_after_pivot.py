@@ -1,0 +1,25 @@
+"""I7: after the pivot has landed nothing is compensated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from saga.core.model import Direction
+from saga.testing.invariants.record import Record
+from saga.testing.simulation.ledger import Action
+
+
+def broken(record: Record) -> Iterator[tuple[str, str]]:
+    """Compensations of a saga whose pivot stands."""
+    for saga, entries in record.lines.items():
+        pivots = [
+            e.at for e in entries if e.action is Action.APPLIED and _is_pivot(record, saga, e.named.step)
+        ]
+        for sent in record.sent.get(saga, []):
+            if pivots and sent.named.direction is Direction.BACKWARD and sent.at > pivots[0]:
+                yield saga, f"{sent.named.step} was compensated after the pivot"
+
+
+def _is_pivot(record: Record, saga: str, step: str) -> bool:
+    policy = record.policy(saga, step)
+    return policy is not None and policy.pivot

@@ -1,0 +1,52 @@
+"""All invariants over one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from saga.testing.invariants import (
+    i01_no_effect_twice,
+    i02_completed_stands,
+    i03_compensated_is_net_zero,
+    i04_no_undo_in_doubt,
+    i05_intent_first,
+    i06_reverse_order,
+    i07_nothing_undone_after_pivot,
+    i08_same_request,
+    i09_key_lives,
+    i10_parked_for_a_reason,
+    i11_comes_to_rest,
+    i12_audit_holds,
+    i13_secret_kept,
+    i14_surplus_found,
+    i15_one_decides,
+    i16_shown_is_true,
+)
+from saga.testing.invariants.record import Record, Violation
+
+Invariant = Callable[[Record], Iterator[tuple[str, str]]]
+"""Gives the saga (or nothing) and the sentence of every violation."""
+
+ALL: dict[str, Invariant] = {
+    "I1": i01_no_effect_twice.broken,
+    "I2": i02_completed_stands.broken,
+    "I3": i03_compensated_is_net_zero.broken,
+    "I4": i04_no_undo_in_doubt.broken,
+    "I5": i05_intent_first.broken,
+    "I6": i06_reverse_order.broken,
+    "I7": i07_nothing_undone_after_pivot.broken,
+    "I8": i08_same_request.broken,
+    "I9": i09_key_lives.broken,
+    "I10": i10_parked_for_a_reason.broken,
+    "I11": i11_comes_to_rest.broken,
+    "I12": i12_audit_holds.broken,
+    "I13": i13_secret_kept.broken,
+    "I14": i14_surplus_found.broken,
+    "I15": i15_one_decides.broken,
+    "I16": i16_shown_is_true.broken,
+}
+
+
+def broken(record: Record) -> list[Violation]:
+    """Every violation in this record."""
+    return [Violation(name, saga, says) for name, ask in ALL.items() for saga, says in ask(record)]

@@ -1,0 +1,299 @@
+"""One simulated run: workers, a database, services, customers, and everything that can go wrong between them.
+
+Rules that hold here: what runs in the workers is the production `Worker`, its journal and its rules; only the
+machine's ports and the network are stand-ins; faults come from one `Chance`, so that a run is replayed by its
+seed, or by its faults alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import psycopg
+
+from saga.call import Call
+from saga.core.model import Direction
+from saga.definition import SagaDefinition
+from saga.engine import Engine
+from saga.errors import SagaError
+from saga.ports import Ports
+from saga.testing.invariants.record import Record, Shown
+from saga.testing.simulation.chance import Chance
+from saga.testing.simulation.ledger import Ledger, Named
+from saga.testing.simulation.machine import Machine, Process, Threads
+from saga.testing.simulation.network import CALL_FAULTS, PROBE_FAULTS, Network, StandIn, faults_of
+from saga.testing.simulation.service import FakeService
+from saga.testing.simulation.wire import BATCH_FAULTS, FREEZE, KILL, STOP, Around, SimulatedDatabase
+from saga_worker import Worker
+from saga_worker.clocks import Pace
+from saga_worker.effects import LiveEffect
+
+BOOT_AT = 1_000_000.0
+EPOCH_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
+RESTART_S = 0.2
+CANARY = "canary-7b1f"
+"""The secret of simulated engines: it must not be seen anywhere (I13)."""
+LOOK_EVERY_S = 0.1
+DRIFT = 0.01
+"""How far two machines' clocks drift apart, at most: far more than any real ones."""
+
+
+class SimulatedEngine(Engine):
+    """The production engine; its database is the one of the machine that it runs on."""
+
+    async def prepare(self) -> None:
+        """There is nothing to check."""
+
+    @cached_property
+    def url(self) -> str:
+        """A name that nobody connects to."""
+        return "postgresql://simulated/simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a run is set up. lease in seconds; slow: how long a service takes that takes its time, in seconds."""
+
+    workers: int = 2
+    lanes: int = 1
+    lease: float = 2.0
+    concurrency: int = 50
+    slow: float = 0.2
+    call_faults: tuple[str, ...] = CALL_FAULTS
+    probe_faults: tuple[str, ...] = PROBE_FAULTS
+    batch_faults: tuple[str, ...] = BATCH_FAULTS
+    moments: tuple[str, ...] = ()
+    moment_every: float = 0.25
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A saga that a customer starts, and when. expects: the steps that stand when it has completed, where that is known."""
+
+    definition: SagaDefinition[Any, Any]
+    value: Any
+    key: str
+    at: float = 0.0
+    expects: frozenset[str] | None = None
+
+
+@dataclass
+class Simulation:
+    """One run, from an empty database on. Read the ledger, `shown` and the rows when it has ended."""
+
+    engine: Engine
+    chance: Chance
+    setting: Setting = field(default_factory=Setting)
+    value_of: Callable[[LiveEffect, Call], Any] = field(default=lambda _, call: call.key)
+
+    def __post_init__(self) -> None:
+        """The machines are there; nothing runs yet."""
+        self.machine = Machine()
+        self.ledger = Ledger()
+        around = Around(self.machine, self.chance, self.killed, self.setting.batch_faults, self.setting.lease)
+        self.database = SimulatedDatabase(around)
+        self.shown: list[Shown] = []
+        self.starts: list[Start] = []
+        self.failures: list[str] = []
+        self._services: dict[str, FakeService] = {}
+        self._lives = 0
+        self._workers: list[Process] = []
+        self._acknowledged: set[str] = set()
+
+    # What the network asks (`Host`).
+
+    def service(self, effect: LiveEffect) -> FakeService:
+        """The fake of the effect's service."""
+        service = effect.step.service
+        if service.name not in self._services:
+            self._services[service.name] = FakeService(
+                service.name, service.promises, self.ledger, self.setting.slow
+            )
+        return self._services[service.name]
+
+    def named(self, effect: LiveEffect, call: Call) -> Named:
+        """Which effect it is."""
+        saga = self.database.key_of(call.saga)
+        return Named(
+            saga, effect.identity, effect.direction, effect.step.service.name, call.key, call.effect_key
+        )
+
+    def fault(self, effect: LiveEffect, point: str, *, probe: bool) -> str | None:
+        """By chance."""
+        known = self.setting.probe_faults if probe else faults_of(effect, self.setting.call_faults)
+        return self.chance.fault(point, known, self.machine.now) if known else None
+
+    def refusal(self, effect: LiveEffect) -> tuple[str, str]:
+        """The code and the message of a refusal."""
+        del effect
+        return "declined", "no"
+
+    def lateness(self, effect: LiveEffect, call: Call) -> float:
+        """Behind its deadline, and within what the service declares."""
+        lateness = effect.step.service.promises.lateness.total_seconds()
+        return call.remaining() + lateness * (0.1 + 0.8 * self.chance.share(f"late {call.saga} {call.step}"))
+
+    def value(self, effect: LiveEffect, call: Call) -> Any:
+        """What a success of it gives."""
+        return None if effect.direction is Direction.BACKWARD else self.value_of(effect, call)
+
+    def durable(self, named: Named, attempt: int) -> bool:
+        """Whether the intent of this attempt is committed."""
+        return self.database.intended(named, attempt)
+
+    def killed(self, process: Process) -> None:
+        """Kill -9, and soon after it a new process in its place."""
+        if not process.alive:
+            return
+        process.kill()
+        self.database.vanished(process)
+        if process in self._workers:
+            self._workers.remove(process)
+            self.machine.later(RESTART_S, self.add_worker)
+
+    # The run.
+
+    def start(self, start: Start) -> None:
+        """A customer starts a saga, and looks at it until it has ended."""
+        self.starts.append(start)
+
+        def come() -> None:
+            self._process(f"customer of {start.key}").begin(self._customer(start))
+
+        self.machine.later(start.at, come)
+
+    def add_worker(self) -> Process:
+        """One more worker, in a process of its own."""
+        self._lives += 1
+        process = self._process(f"worker {self._lives}")
+        self._workers.append(process)
+        process.begin(self._work(process))
+        return process
+
+    def run(self, faults_until: float, limit: float) -> bool:
+        """Work until all is at rest and nothing can land any more, at most `limit` virtual seconds; whether it is."""
+        for _ in range(self.setting.workers):
+            self.add_worker()
+        if self.setting.moments:
+            self.machine.later(self.setting.moment_every, lambda: self._moment(faults_until))
+        rested = self._until(self._at_rest, limit)
+        if rested:
+            self._until(lambda: not self.database.watches(), limit)
+        return rested
+
+    def record(self, *, rested: bool) -> Record:
+        """What the run has left, for the invariants."""
+        return Record(
+            self.ledger, self.database.claims(self.engine), self.shown, {s.key: s.expects for s in self.starts},
+            rested, chain_faults=self.database.chain_faults(), unrest=self.database.unrest(), failures=self.failures,
+            texts=self.database.texts, canary=CANARY,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End it."""
+        self.machine.close()
+
+    def _until(self, done: Callable[[], bool], limit: float) -> bool:
+        met = [False]
+
+        def look() -> None:
+            met[0] = done()
+            if not met[0]:
+                self.machine.later(LOOK_EVERY_S, look)
+
+        self.machine.later(0.0, look)
+        self.machine.run(limit, lambda: met[0])
+        return met[0]
+
+    def _at_rest(self) -> bool:
+        return len(self._acknowledged) == len(self.starts) and self.database.at_rest()
+
+    def _moment(self, faults_until: float) -> None:
+        """A moment at which something may happen that nobody asked for."""
+        now = self.machine.now
+        what = self.chance.fault("moment", self.setting.moments, now)
+        if what is not None:
+            self._happen(what)
+        if now + self.setting.moment_every < faults_until:
+            self.machine.later(self.setting.moment_every, lambda: self._moment(faults_until))
+
+    def _happen(self, what: str) -> None:
+        if what in (KILL, FREEZE, STOP) and not self._workers:
+            return
+        match what:
+            case _ if what == KILL:
+                self.killed(self._any_worker())
+            case _ if what == FREEZE:
+                process = self._any_worker()
+                process.freeze()
+                self.machine.later(self.setting.lease * 1.6, process.thaw)
+            case _ if what == STOP:
+                process = self._any_worker()
+                process.inside(self._stops[process.name])
+            case _:
+                self.database.happen(what)
+
+    def _any_worker(self) -> Process:
+        return self._workers[int(self.chance.share("which worker") * len(self._workers))]
+
+    def _process(self, name: str) -> Process:
+        machine, chance = self.machine, self.chance
+        begin = BOOT_AT * (1 + chance.share(f"boot of {name}"))
+        rate = 1 + DRIFT * (2 * chance.share(f"drift of {name}") - 1)
+        ports = Ports(
+            boottime=lambda: begin + machine.now * rate,
+            unix_ns=lambda: EPOCH_NS + int(machine.now * 1e9),
+            random_bits=random.Random(name).getrandbits,
+            threads=lambda _: Threads(),
+        )
+        process = machine.process(name, ports)
+        ports.connect = lambda _: self.database.connect(process)
+        return process
+
+    async def _work(self, process: Process) -> None:
+        setting = self.setting
+        worker = Worker(
+            self.engine, concurrency=setting.concurrency, lanes=setting.lanes,
+            lease=timedelta(seconds=setting.lease), drain_within="500ms", threads=1, pace=setting.pace,
+        )  # fmt: skip
+        worker.performer = StandIn(1, Network(self, process))
+        self._stops[process.name] = worker.stop
+        try:
+            await worker.run()
+        except Exception as error:  # noqa: BLE001 - whatever ends a worker by itself is a finding
+            self.failures.append(f"{process.name} ended by itself: {type(error).__name__}: {error}")
+        # It was told to stop, and has: another takes its place.
+        self.killed(process)
+
+    @cached_property
+    def _stops(self) -> dict[str, Callable[[], None]]:
+        return {}
+
+    async def _customer(self, start: Start) -> None:
+        """Start it until the database says that it is started, then look at it until it has ended."""
+        handle = None
+        while handle is None:
+            with suppress(psycopg.Error, SagaError):
+                handle = await self.engine.start(start.definition, start.value, key=start.key)
+            await asyncio.sleep(0.05)
+        self._acknowledged.add(start.key)
+        status, pause = "", 0.1
+        while status in {"", "processing"} or self.database.watches():
+            with suppress(psycopg.Error, SagaError):
+                status = str((await handle.view()).status)
+                self.shown.append(Shown(self.machine.now, start.key, status, len(self.ledger.entries)))
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 2.0)
+
+
+def engine_of(definitions: Sequence[SagaDefinition[Any, Any]], secret: str = CANARY) -> Engine:
+    """An engine for any number of runs with these definitions."""
+    return SimulatedEngine(sagas=definitions, secret=secret)

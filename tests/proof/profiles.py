@@ -1,0 +1,55 @@
+"""What the simulated services promise: eight kinds, from one that remembers all to one that cannot even be asked.
+
+Rules that hold here: times are short, because only their order matters to the rules; everything that a profile
+leaves open is used against the engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from saga import Retry, Service
+
+TIMEOUT = "300ms"
+QUICK = Retry(attempts=4, first="20ms", most="200ms")
+KEY_LIFETIME = "30s"
+WATCH_FOR = "6s"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One kind of service. probe: it has a status endpoint, and for undos too. step: options of every step."""
+
+    name: str
+    promises: dict[str, Any]
+    probe: bool = True
+    step: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def dedups(self) -> bool:
+        """Whether the same key twice is one effect."""
+        return bool(self.promises.get("remembers", "nothing") != "nothing")
+
+    def service(self, name: str) -> Service:
+        """A service of this kind."""
+        return Service(name, lateness="500ms", staleness="100ms", **self.promises)
+
+
+ALL = {"remembers": "all", "key_lifetime": KEY_LIFETIME}
+SUCCESSES = {"remembers": "successes", "key_lifetime": KEY_LIFETIME}
+
+PROFILES = {
+    p.name: p
+    for p in (
+        Profile("full", ALL),
+        Profile("successes", SUCCESSES),
+        Profile("forgets", {}, step={"watch_for": WATCH_FOR}),
+        Profile("unasked", ALL, probe=False),
+        Profile("unasked-successes", SUCCESSES, probe=False),
+        Profile("replays-errors", {**ALL, "replays_5xx": True}),
+        Profile("voids", {**SUCCESSES, "voids_by_key": True}),
+        Profile("short-keys", {"remembers": "all", "key_lifetime": "3s"}),
+        Profile("once", {}, probe=False, step={"at_most_once": True}),
+    )
+}
