@@ -32,6 +32,11 @@ class Lane:
     number: int
     limit_ms: int
 
+    @property
+    def patience_s(self) -> float:
+        """After so many seconds an answer is of no use any more: the lease is over."""
+        return self.limit_ms * 4 / 1000
+
     def parameters(self) -> dict[str, Any]:
         """What every statement is given."""
         return {"me": self.worker, "lane": self.number}

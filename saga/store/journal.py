@@ -31,7 +31,7 @@ from saga.store.batch import (
     write,
 )
 from saga.store.changes import DeclaredDead, NotStorable, Unit
-from saga.store.connections import connect
+from saga.store.patience import answering, connect_within
 
 BATCH_LIMIT = 500
 RETRY_FIRST_S, RETRY_MOST_S = 0.05, 2.0
@@ -164,10 +164,11 @@ class Journal:
         for pause in _pauses():
             try:
                 connection = await self._connect()
-                done = await self._recover(connection, batch, boot) if sent else None
-                sent = True
-                if done is None:
-                    done = await write(connection, self._lane, batch, boot)
+                async with answering(connection, self._lane.patience_s):
+                    done = await self._recover(connection, batch, boot) if sent else None
+                    sent = True
+                    if done is None:
+                        done = await write(connection, self._lane, batch, boot)
                 await self._confirm_replica(connection)
             except (psycopg.Error, UnicodeError, CommitNotVerified) as error:
                 await self._disconnect()  # its transaction may still be open there
@@ -210,11 +211,12 @@ class Journal:
             self._warned = False
             log.warning("journal_commit_without_replica")
             again = Batch(next(self._numbers), self.state, [])
-            await write(connection, self._lane, again, boottime())
+            async with answering(connection, self._lane.patience_s):
+                await write(connection, self._lane, again, boottime())
 
     async def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._conninfo)
+            self._connection = await connect_within(self._conninfo, self._lane.patience_s)
             self._connection.add_notice_handler(self._noticed)
         return self._connection
 

@@ -18,7 +18,8 @@ from saga.core.evidence import Evidence
 from saga.core.promises import Kind
 from saga.logs import log
 from saga.store import leases, sagas, wakeups
-from saga.store.connections import Connection, connect
+from saga.store.connections import Connection
+from saga.store.patience import answering, connect_within
 from saga.store.sagas import Recorded, SagaRow
 from saga_worker.effects import LiveEffect
 from saga_worker.requests import serve_requests
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 ROUND_MIN_S = 0.02
 PAUSE_S = 0.2
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+"""No answer, or one that only this server gives, at this moment: it is a standby yet, or ended our transaction."""
 
 
 class Chores:
@@ -123,14 +126,16 @@ class Chores:
             await asyncio.sleep(PAUSE_S)
 
     async def _patiently(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Do `work` on the chores' connection, again and again while the database is away."""
+        """Do `work` on the chores' connection, again and again while the database is away, silent or read-only."""
+        seconds = self._worker.patience_s
         while True:
             async with self._lock:
                 try:
                     if self._connection is None or self._connection.closed:
-                        self._connection = await connect(self._worker.engine.conninfo)
-                    return await work(self._connection)
-                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                        self._connection = await connect_within(self._worker.engine.conninfo, seconds)
+                    async with answering(self._connection, seconds):
+                        return await work(self._connection)
+                except AWAY as error:
                     log.warning("database_away", error=str(error).strip())
                     if self._connection is not None:
                         await self._connection.close()

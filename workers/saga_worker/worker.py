@@ -69,6 +69,7 @@ class Worker:
         self.clocks = Clocks(parse(lease))
         self.performer = Performer(threads)
         self._lease = parse(lease)
+        self.patience_s = self._lease.total_seconds()
         self._drain_within = parse(drain_within)
         self._lane_count = lanes
         self._chores = Chores(self)
