@@ -61,6 +61,8 @@ def known(schema: str) -> dict[bytes | str, Model]:
         made = Model(model.statement.name, model.run, names)
         text = model.statement.on(schema)
         found[text] = found[text.encode()] = made
+    for word in (Tag.BEGIN.name, Tag.COMMIT.name, Tag.ROLLBACK.name):
+        found[word] = found[word.encode()] = frame(word)
     return found
 
 

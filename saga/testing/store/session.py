@@ -1,8 +1,7 @@
-"""One backend: it runs requests, waits for locks, keeps its timeouts, and ends.
+"""One session: it runs requests, waits for locks, keeps its timeouts, and ends.
 
-Rules that hold here: statements behind an error are skipped up to the sync; an aborted transaction's COMMIT answers
-ROLLBACK; a client that vanishes is noticed when its running request is done; a session that is terminated stops at
-once. Timeouts count as Postgres's do: for a lock, for a statement, while idle in a transaction, for all of it.
+Rules that hold here: a client that vanishes is noticed when its running request is done; a session that is terminated
+stops at once; timeouts count as Postgres's do, for a lock, for a statement, while idle in a transaction, for all of it.
 """
 
 from __future__ import annotations
@@ -10,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
+from saga.testing.store.backend import Backend
 from saga.testing.store.messages import (
     Block,
-    Command,
-    Course,
-    Notice,
     Notification,
     Pause,
     Refusal,
     Reply,
     Request,
-    Result,
-    Tag,
     Wait,
 )
 from saga.testing.store.timers import Cancel
@@ -35,7 +30,7 @@ if TYPE_CHECKING:
 Answer = Callable[[Reply], None]
 
 
-class Session:
+class Session(Backend):
     """One session of the database. `run` a request, `terminate` it, let its next statement fail.
 
     Attributes:
@@ -47,25 +42,16 @@ class Session:
     """
 
     def __init__(self, database: Database, pid: int) -> None:
-        self.database = database
-        self.pid = pid
+        super().__init__(database, pid)
         self.ended: Refusal | None = None
         self.blocked_by: Transaction | None = None
-        self.listens: dict[str, None] = {}
         self.heard: Callable[[Unasked], None] | None = None
-        self._transaction: Transaction | None = None
         self._work: Generator[Wait, None, None] | None = None
         self._queue: list[tuple[Request, Answer]] = []
         self._answer: Answer | None = None
-        self._answers: list[Result | Refusal | None] = []
-        self._notices: list[Notice] = []
-        self._skipping = False
-        self._in_sync = True  # False: the rest of a pipeline is still to come
         self._vanished = False
         self._interrupt: Refusal | None = None
-        self._began = 0.0
         self._timers: list[Cancel] = []
-        self._fails: list[tuple[str, str | None]] = []
 
     # What clients and wires do.
 
@@ -93,23 +79,6 @@ class Session:
         """End it at once, in the middle of whatever it does; None: without a word, as in a crash."""
         if self.ended is None:
             self._end(gone(sqlstate))
-
-    def fail_next(self, sqlstate: str, on: str | None = None) -> None:
-        """Let the next statement fail. on: the next of this name, as `commit` or `fence`."""
-        self._fails.append((sqlstate, on))
-
-    @property
-    def block(self) -> Block:
-        """How it stands."""
-        transaction = self._transaction
-        if transaction is None or not transaction.explicit:
-            return Block.IDLE
-        return Block.FAILED if transaction.failed else Block.OPEN
-
-    @property
-    def in_sync(self) -> bool:
-        """Whether it is done with all of a pipeline."""
-        return self._in_sync
 
     @property
     def busy(self) -> bool:
@@ -155,16 +124,6 @@ class Session:
         if self.blocked_by is not None and self.ended is None:
             self._stop(refusal)
 
-    @property
-    def began(self) -> float:
-        """When the statement that is running began, in seconds."""
-        return self._began
-
-    @property
-    def transaction(self) -> Transaction | None:
-        """The transaction that is open."""
-        return self._transaction
-
     # The course of one request.
 
     def _next(self) -> None:
@@ -185,105 +144,6 @@ class Session:
         self._quiet()
         self._interrupt = refusal
         self.database.schedule(self)
-
-    def _course(self, request: Request) -> Generator[Wait, None, None]:
-        database = self.database
-        answers = self._answers
-        between = database.between
-        for command in request.commands:
-            if between is not None and answers and not self._skipping:
-                seconds = between(self)
-                if seconds is not None:
-                    yield Pause(seconds)
-            if self._skipping:
-                answers.append(None)
-                continue
-            try:
-                course = self._carry_out(command)
-                answers.append(course if isinstance(course, Result) else (yield from course))
-            except Refusal as refusal:
-                answers.append(refusal)
-                self._fail()
-        if request.sync:
-            self._sync()
-
-    def _carry_out(self, command: Command) -> Result | Course:
-        """Begin a statement.
-
-        Raises:
-            Refusal: what the server says to it.
-        """
-        model = command.model
-        if self._fails:
-            self._fail_as_told(model.name)
-        if model.frames is not None:
-            return self._frame(model.frames, command)
-        transaction = self._transaction
-        if transaction is None:
-            transaction = self._transaction = Transaction(self, explicit=False)
-        elif transaction.failed:
-            raise Refusal(
-                "25P02", "current transaction is aborted, commands ignored until end of transaction block"
-            )
-        self._began = self.database.timers.now()
-        return model.run(transaction, command.values)
-
-    def _fail_as_told(self, name: str) -> None:
-        for at, (sqlstate, on) in enumerate(self._fails):
-            if on is None or on == name:
-                del self._fails[at]
-                raise Refusal(sqlstate, f"injected at {name}")
-
-    def _frame(self, tag: Tag, command: Command) -> Result:
-        transaction = self._transaction
-        if tag is Tag.BEGIN:
-            if transaction is None:
-                self._transaction = Transaction(self, explicit=True)
-            elif transaction.failed:
-                raise Refusal("25P02", "current transaction is aborted")
-            else:
-                transaction.explicit = True
-            return Result(Tag.BEGIN)
-        if tag in {Tag.COMMIT, Tag.ROLLBACK}:
-            self._transaction = None
-            if transaction is None:
-                return Result(tag)
-            if tag is Tag.ROLLBACK or transaction.failed:
-                transaction.rollback()
-                return Result(Tag.ROLLBACK)
-            return self._commit(transaction)
-        assert tag is Tag.LISTEN, "the only other one"
-        self.listens[command.values["channel"]] = None
-        return Result(Tag.LISTEN)
-
-    def _commit(self, transaction: Transaction) -> Result:
-        fate = self.database.commit(transaction)
-        if fate.name == "UNCONFIRMED":
-            self._notices.append(
-                Notice("01000", "canceling wait for synchronous replication due to user request")
-            )
-        return Result(Tag.ROLLBACK if fate.name == "ROLLED_BACK" else Tag.COMMIT)
-
-    def _fail(self) -> None:
-        self._skipping = True
-        transaction = self._transaction
-        if transaction is None:
-            return
-        if transaction.explicit:
-            transaction.failed = True
-            transaction.rollback()  # its locks go at once; the block stays until the client ends it
-        else:
-            self._transaction = None
-            transaction.rollback()
-
-    def _sync(self) -> None:
-        """The end of a request: what was not begun by a BEGIN is committed."""
-        self._in_sync = True
-        self._skipping = False
-        transaction = self._transaction
-        if transaction is not None and not transaction.explicit:
-            self._transaction = None
-            self._commit(transaction)
 
     def _done(self) -> None:
         self._work = None

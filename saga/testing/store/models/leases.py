@@ -19,16 +19,17 @@ def _silent(t: Transaction, v: Values) -> bool:
     return bool(v["beat"] < t.now - v["lease"])
 
 
-@models(sql.REGISTER, "e24dede6")
+@models(sql.REGISTER, "b2c75e39")
 def register(t: Transaction, p: Values) -> Course:
-    """One row a lane."""
+    """One row a lane, and none that is there already."""
+    count = 0
     for lane in range(p["lanes"]):
         row = {
             "id": p["id"], "lane": lane, "host": p["host"], "pid": p["pid"], "serves": as_json(p["serves"]),
             "state": "working", "lease": p["lease"], "batch": 0, "started_at": t.now, "beat": t.now,
         }  # fmt: skip
-        yield from t.insert_new(t.tables.worker, row)
-    return written(Tag.INSERT, p["lanes"])
+        count += yield from t.insert_or_not(t.tables.worker, row)
+    return written(Tag.INSERT, count)
 
 
 @models(sql.LEAVE, "427d4946")
