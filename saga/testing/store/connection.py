@@ -70,6 +70,7 @@ class Connection:
         self.piped: Pipeline | None = None
         self._closed = False
         self._lost: Refusal | None = None
+        self._broken = False
         self._waiter: asyncio.Future[Reply] | None = None
         self._number = 0
         self._handlers: list[Callable[[Any], None]] = []
@@ -126,6 +127,7 @@ class Connection:
             self._closed = True
             if self._lost is None:
                 self.wire.close(self.session)
+            self.lose(Refusal(None, "the connection is closed"))
 
     async def commit(self) -> None:
         """End a transaction that is open."""
@@ -160,7 +162,7 @@ class Connection:
     @property
     def broken(self) -> bool:
         """Whether it was lost and not closed."""
-        return self._lost is not None and not self._closed
+        return self._broken
 
     # What wires and cursors call.
 
@@ -171,6 +173,7 @@ class Connection:
             self._deliver(self._number, Reply([], Block.IDLE, ended=lost))
         elif self._lost is None:
             self._lost = lost
+            self._broken = not self._closed
         if self._listener is not None and not self._listener.done():
             self._listener.set_exception(psycopg.OperationalError(str(lost)))
 
@@ -187,13 +190,11 @@ class Connection:
             return Command(model, dict(params or {}))
         assert params is not None, f"{model.name} has parameters"
         values = {name: params[name] for name in model.names}
-        for value in values.values():
-            if value.__class__ is str:
-                _check_text(value)
-            elif value.__class__ is list:
-                for item in value:
-                    if isinstance(item, str):
-                        _check_text(item)
+        for name, value in values.items():
+            if isinstance(value, str):
+                values[name] = _text(value)
+            elif value.__class__ is list and value and _has_texts(value):
+                values[name] = [_text(item) if isinstance(item, str) else item for item in value]
         return Command(model, values)
 
     async def request(self, request: Request) -> Reply:
@@ -237,6 +238,7 @@ class Connection:
             return
         if reply.ended is not None:
             self._lost = reply.ended
+            self._broken = not self._closed
         self.block = reply.block
         for notice in reply.notices:
             self._tell(notice)
@@ -254,6 +256,7 @@ class Connection:
             if self._listener is not None and not self._listener.done():
                 self._listener.set_result(None)
         elif self._listener is not None and not self._listener.done():
+            self._broken = True
             self._lost = said  # only who listens reads what comes unasked
             self._listener.set_exception(psycopg.OperationalError(str(said)))
 
@@ -276,8 +279,14 @@ class Connection:
             await self.lock.acquire()
 
 
-def _check_text(value: str) -> None:
+def _has_texts(values: list[object]) -> bool:
+    return any(isinstance(item, str) for item in values)
+
+
+def _text(value: str) -> str:
+    """A text as it arrives: no member of an enum any more."""
     if "\x00" in value:
         raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
     if not value.isascii():
         value.encode()
+    return value if value.__class__ is str else str.__str__(value)

@@ -74,7 +74,8 @@ def request_take(t: Transaction, p: Values) -> Course:
 
 @models(sql.ANSWER, "e44405f6")
 def request_answer(t: Transaction, p: Values) -> Course:
-    """Once."""
+    """Once; a value of its own is read as JSON before any row is looked for."""
+    answer = as_json(p["answer"])
 
     def unanswered(v: Values) -> bool:
         return v["answered_at"] is None
@@ -82,7 +83,7 @@ def request_answer(t: Transaction, p: Values) -> Course:
     found = [one for one in t.under(t.tables.request, p["id"]) if unanswered(one[1])]
     locked = yield from t.lock(found, unanswered)
     for row, v in locked:
-        t.write(row, {**v, "answered_at": t.now, "answer": as_json(p["answer"])})
+        t.write(row, {**v, "answered_at": t.now, "answer": answer})
     return written(Tag.UPDATE, len(locked))
 
 
