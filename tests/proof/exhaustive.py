@@ -6,6 +6,11 @@ path is run once, on the production worker; delays are the same in every run, so
 
 from __future__ import annotations
 
+import argparse
+import gc
+import multiprocessing
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -22,15 +27,19 @@ from saga.testing.simulation.network import (
 from saga.testing.simulation.service import REFUSES
 from saga.testing.simulation.simulation import Setting, Simulation, Start
 from saga.testing.simulation.wire import BATCH_KILLED, BATCH_UNANSWERED
+from saga_worker.clocks import Pace
 from tests.proof.runs import engine
 from tests.proof.shapes import shapes
 
 CALLS = (KILLED_BEFORE, KILLED_AFTER, LOST, UNANSWERED, LATE, REFUSES)
 PROBES = (NO_ANSWER,)
 BATCHES = (BATCH_KILLED, BATCH_UNANSWERED)
-PROFILES = ("full", "forgets", "unasked", "once")
+PROFILES = ("full", "successes", "forgets", "unasked", "once")
 SHAPES = ("linear", "pair", "pivot", "nested")
 LIMIT_S = 60.0
+SHOWN = 10
+PACE = Pace(beat=0.22, share=0.45, eager=1.0, look=1.0, round=1.0, reap=1.0)
+"""As seldom as the lease allows: what an idle worker does is no part of a path."""
 
 Script = tuple[tuple[str, int, str], ...]
 
@@ -75,7 +84,8 @@ def _after(chance: Scripted, script: Script, passed: int) -> Iterator[tuple[Scri
 
 def _run(profile: str, shape: str, chance: Scripted) -> list[Violation]:
     setting = Setting(
-        workers=1, lease=0.4, concurrency=4, call_faults=CALLS, probe_faults=PROBES, batch_faults=BATCHES,
+        workers=1, lease=0.5, pace=PACE, concurrency=4, call_faults=CALLS, probe_faults=PROBES, batch_faults=BATCHES,
+        points=frozenset({"outcomes", "first_intents", "next_intents", "sagas"}),
     )  # fmt: skip
     simulation = Simulation(engine(profile), chance, setting)
     found = shapes(profile)[shape]
@@ -85,3 +95,49 @@ def _run(profile: str, shape: str, chance: Scripted) -> list[Violation]:
         return broken(simulation.record(rested=rested))
     finally:
         simulation.close()
+
+
+SLICES = 6
+
+
+def part(task: tuple[str, str, int, int]) -> tuple[str, str, Walked]:
+    """One slice of one shape, in a process of its own."""
+    profile, shape, number, faults = task
+    gc.set_threshold(100_000, 20, 20)
+    return profile, shape, walk(profile, shape, faults, (number, SLICES))
+
+
+def main() -> int:
+    """Walk them all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.proof.exhaustive", description=__doc__)
+    parser.add_argument("--faults", type=int, default=3, help="at most so many in one path")
+    parser.add_argument("--profile", choices=PROFILES, default=None)
+    parser.add_argument("--shape", choices=SHAPES, default=None)
+    parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
+    options = parser.parse_args()
+    begun, counts, broken_paths = time.monotonic(), dict[tuple[str, str], int](), 0
+    tasks = [
+        (profile, shape, number, options.faults)
+        for profile in ([options.profile] if options.profile else PROFILES)
+        for shape in ([options.shape] if options.shape else SHAPES)
+        for number in range(SLICES)
+    ]
+    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
+        for profile, shape, walked in pool.imap_unordered(part, tasks):
+            counts[profile, shape] = counts.get((profile, shape), 0) + walked.paths
+            for taken, violation in walked.violations:
+                broken_paths += 1
+                if broken_paths <= SHOWN:
+                    path = "\n".join(f"    {fault}" for fault in taken)
+                    print(f"{shape} on {profile}: {violation}\n{path}", flush=True)
+    for (profile, shape), count in sorted(counts.items()):
+        print(f"{count:>8}  {shape} on {profile}")
+    print(
+        f"{sum(counts.values())} paths with up to {options.faults} faults, {len(counts)} shapes of up to three steps"
+        f" · {time.monotonic() - begun:.0f} s · {broken_paths} violations"
+    )
+    return int(broken_paths > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

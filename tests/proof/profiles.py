@@ -1,4 +1,4 @@
-"""What the simulated services promise: eight kinds, from one that remembers all to one that cannot even be asked.
+"""What the simulated services promise: ten kinds, from one that remembers all to one that cannot even be asked.
 
 Rules that hold here: times are short, because only their order matters to the rules; everything that a profile
 leaves open is used against the engine.
@@ -33,7 +33,7 @@ class Profile:
 
     def service(self, name: str) -> Service:
         """A service of this kind."""
-        return Service(name, lateness="500ms", staleness="100ms", **self.promises)
+        return Service(name, **{"lateness": "2s", "staleness": "100ms", **self.promises})
 
 
 ALL = {"remembers": "all", "key_lifetime": KEY_LIFETIME}
@@ -49,7 +49,8 @@ PROFILES = {
         Profile("unasked-successes", SUCCESSES, probe=False),
         Profile("replays-errors", {**ALL, "replays_5xx": True}),
         Profile("voids", {**SUCCESSES, "voids_by_key": True}),
-        Profile("short-keys", {"remembers": "all", "key_lifetime": "3s"}),
+        Profile("short-keys", {"remembers": "all", "key_lifetime": "5s"}),
         Profile("once", {}, probe=False, step={"at_most_once": True}),
+        Profile("lags", {"staleness": "1s"}, step={"watch_for": WATCH_FOR}),
     )
 }

@@ -7,6 +7,7 @@ the command that replays it and the faults, in words, that are needed for it.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from functools import cache
 from hashlib import sha256
 
 from saga.engine import Engine
+from saga.errors import DefinitionWarning
 from saga.testing.invariants import Violation, broken
 from saga.testing.simulation.chance import Chance, Fault, Scripted, Seeded
 from saga.testing.simulation.simulation import Setting, Simulation, Start, engine_of
@@ -61,7 +63,9 @@ class Ran:
 @cache
 def engine(profile: str) -> Engine:
     """The engine that serves every shape of this profile."""
-    return engine_of([shape.definition for shape in shapes(profile).values()])
+    with warnings.catch_warnings():  # a deadline shorter than a doubt may last is what one shape is about
+        warnings.simplefilter("ignore", DefinitionWarning)
+        return engine_of([shape.definition for shape in shapes(profile).values()])
 
 
 def run(plan: Plan, chance: Chance | None = None, setting: Setting | None = None) -> Ran:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from saga import Answer, Call, saga, step, together
+from saga import Answer, Call, Retry, saga, step, together
 from saga.definition import SagaDefinition
 from saga.errors import StepFailed
 from saga.service import Service
 from tests.proof.profiles import PROFILES, QUICK, TIMEOUT, Profile
 
+DEADLINES = {"deadline": "400ms"}
 Steps = dict[str, Any]
 Function = Callable[[str], Coroutine[Any, Any, str]]
 
@@ -32,9 +33,11 @@ class Shape:
 
 
 def make_step(
-    profile: Profile, service: Service, name: str, *, undo: bool = True, sync: bool = False, **more: Any
-) -> Any:
+    profile: Profile, service: Service, name: str, *, undo: bool = True, sync: bool = False, probe: bool = True,
+    **more: Any,
+) -> Any:  # fmt: skip
     """A step on this service, with a compensation unless there is nothing to undo."""
+    asks = probe and profile.probe and not more.get("reads")
     options: dict[str, Any] = {
         "timeout": TIMEOUT, "retry": QUICK, "settle_within": "8s", "pending_within": "8s", "probes": 40,
         **profile.step, **more,
@@ -48,7 +51,7 @@ def make_step(
             raise AssertionError("the network stands in for it")
     else:
 
-        async def body(call: Call, order: str) -> str:  # type: ignore[misc]
+        async def body(call: Call, order: str) -> str | None:  # type: ignore[misc]
             raise AssertionError("the network stands in for it")
 
     made = step(service, name=name, **options)(body)
@@ -59,13 +62,13 @@ def make_step(
             raise AssertionError("the network stands in for it")
 
         take_back.name = f"undo_{name}"
-        if profile.probe and not more.get("reads"):
+        if asks:
 
             @take_back.status
             async def taken_back(call: Call, result: str, order: str) -> Answer[None]:
                 raise AssertionError("the network stands in for it")
 
-    if profile.probe and not more.get("reads"):
+    if asks:
 
         @made.status
         async def status(call: Call, order: str) -> Answer[str]:
@@ -133,6 +136,22 @@ def _twice(s: Steps) -> Function:
     return run
 
 
+def _repeatable(profile: Profile, service: Service) -> Any:
+    """A step of which a duplicate is acceptable; it gives up soon."""
+    options = {
+        "watch_for": None,
+        "at_most_once": False,
+        "retry": Retry(4, first="20ms", most="200ms", give_up="1s"),
+    }
+    return make_step(profile, service, "remind", undo=False, probe=False, repeatable=True, **options)
+
+
+def _accepting(profile: Profile, service: Service) -> Any:
+    """A step whose doubt is accepted where nothing settles it."""
+    options = {"settle_within": "1s", "in_doubt": "accept"}
+    return make_step(profile, service, "notify", undo=False, **options)
+
+
 _LINE = frozenset({"reserve#1", "charge#1", "ship#1"})
 _NESTED = frozenset({"1/reserve#1", "1/charge#1", "ship#1"})
 
@@ -153,6 +172,8 @@ def shapes(profile_name: str) -> dict[str, Shape]:
     sync = {**steps, "charge": make_step(profile, services["bank"], "charge", sync=True)}
     reads = {**steps, "reserve": make_step(profile, services["stock"], "reserve", reads=True, undo=False)} \
         if not profile.step else steps  # fmt: skip
+    kinds = {**steps, "reserve": _repeatable(profile, services["stock"]),
+             "ship": _accepting(profile, services["post"])}  # fmt: skip
     made: list[tuple[str, Function, Steps, frozenset[str] | None]] = [
         ("linear", _linear(steps), steps, _LINE),
         ("pair", _pair(steps), steps, _LINE),
@@ -163,10 +184,14 @@ def shapes(profile_name: str) -> dict[str, Shape]:
         ("sync", _linear(sync), sync, _LINE),
         ("twice", _twice(steps), steps, frozenset({"charge#1", "charge#2"})),
         ("reads", _linear(reads), reads, None),
+        ("kinds", _linear(kinds), kinds, None),
+        ("deadline", _linear(steps), steps, _LINE),
     ]
     return {
         name: Shape(
-            name, saga(f"{name} {profile_name}".replace(" ", "-"), steps=list(used.values()))(run), stands
+            name,
+            saga(f"{name}-{profile_name}", steps=list(used.values()), deadline=DEADLINES.get(name))(run),
+            stands,
         )
         for name, run, used, stands in made
     }

@@ -20,11 +20,14 @@ LEASE_SHARE = 0.8
 class Pace:
     """How often an idle worker looks, in seconds: what it may miss is made up for by then at the latest.
 
-    beat: between signs of life, where a fifth of the lease is longer. look: for work that nobody announced.
-    round: for sleepers that are due, questions and watches. reap: for workers that are silent.
+    beat: between signs of life, where `share` of the lease is longer. look: for work that nobody announced; `eager`:
+    the first time after there was some. round: for sleepers that are due, questions and watches. reap: for workers
+    that are silent.
     """
 
     beat: float = 0.5
+    share: float = 0.2
+    eager: float = 0.02
     look: float = 0.5
     round: float = 0.5
     reap: float = 0.5

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from saga_worker.worker import Worker
 
 
-POLL_FAST_S = 0.02
-"""How soon a lane looks for work after it found some; slower and slower when it did not, as the pace allows."""
-
-
 class Memory:
     """What one life of a worker holds. `journals`: one for each lane."""
 
@@ -36,6 +32,7 @@ class Memory:
         self._worker = worker
         self._chores = chores
         self._concurrency = concurrency
+        self._eager = worker.pace.eager
         self._names, self._versions = worker.engine.registry_serves()
         self._runs: dict[UUID, Run] = {}
         self._epochs: dict[UUID, int] = {}
@@ -50,7 +47,7 @@ class Memory:
         """Begin a life."""
         self._open = True
         self.journals = journals
-        self._polls, self._pauses = [0.0] * len(journals), [POLL_FAST_S] * len(journals)
+        self._polls, self._pauses = [0.0] * len(journals), [self._eager] * len(journals)
 
     def close(self) -> list[Run]:
         """End a life; what was running is the caller's to stop. A claim that is still under way is given back."""
@@ -93,7 +90,7 @@ class Memory:
             self._pauses[lane] = min(self._pauses[lane] * 1.5, self._worker.pace.look)
             asyncio.get_running_loop().call_later(self._pauses[lane], self.journals[lane].poke)
             return
-        self._pauses[lane], self._polls[lane] = POLL_FAST_S, 0.0
+        self._pauses[lane], self._polls[lane] = self._eager, 0.0
         for saga in sagas:
             if saga.epoch == 1:  # nobody had it before, so nothing is recorded
                 self._take_up(lane, saga, Recorded([], {}))
@@ -154,7 +151,7 @@ class Memory:
         if not len(self):
             self.emptied.set()
         lane = run.lane
-        if self._pauses[lane] <= POLL_FAST_S:  # there was work a moment ago: look again
+        if self._pauses[lane] <= self._eager:  # there was work a moment ago: look again
             self._polls[lane] = 0.0
             self.journals[lane].poke()
 

@@ -31,7 +31,6 @@ from saga_worker.memory import Memory
 from saga_worker.performer import Performer
 from saga_worker.runner import Run
 
-BEATS_PER_LEASE = 5
 LEAVE_S, CRASHED_S = 2.0, 0.5
 """How long a worker that stops, or that has crashed, waits for a database that is away."""
 
@@ -182,7 +181,7 @@ class Worker:
         return Journal(
             self.engine.conninfo,
             lane,
-            beat=min(self._lease.total_seconds() / BEATS_PER_LEASE, self.pace.beat),
+            beat=min(self._lease.total_seconds() * self.pace.share, self.pace.beat),
             wants=lambda: self.memory.wants(lane.number),
             claimed=lambda rows: self.memory.claimed(lane.number, rows),
             beaten=beaten,

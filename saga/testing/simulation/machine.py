@@ -121,7 +121,7 @@ class Process(asyncio.AbstractEventLoop):
 
     def begin(self, coro: Coroutine[Any, Any, object]) -> None:
         """Run this in the process; nobody waits for it."""
-        self._context.run(self.create_task, coro)
+        _ = self._context.run(self.create_task, coro)
 
     def inside(self, call: Callable[..., object], *args: Any) -> None:
         """Call this in the process, soon."""

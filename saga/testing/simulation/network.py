@@ -11,17 +11,20 @@ import asyncio
 from typing import Any, NoReturn, Protocol
 
 from saga import errors
-from saga.answers import Answer
+from saga.answers import Answer, Pending
 from saga.call import Call
 from saga.core.promises import Kind
 from saga.testing.simulation.chance import Chance
 from saga.testing.simulation.ledger import Ledger, Named, Sent
 from saga.testing.simulation.machine import Machine, Process
 from saga.testing.simulation.service import (
+    DOES,
     FAILS_AFTER,
     FAILS_BEFORE,
+    MISMATCHES,
     REFUSES,
     SHEDS,
+    SHEDS_FOR_LONG,
     SLOW,
     FakeService,
     Reply,
@@ -44,13 +47,14 @@ LOST, UNANSWERED, LATE, LATE_HEARD, TWICE = (
     "the request lands late, and its reply is heard",
     "the request arrives twice",
 )
-NO_ANSWER, LAGS = "no answer", "the answer lags behind"
+NO_ANSWER, LAGS, STILL_PENDING = "no answer", "the answer lags behind", "the answer is: pending"
 
 CALL_FAULTS = (
     KILLED_BEFORE, KILLED_AFTER, KILLED_HEARING, FROZEN, NO_CONNECTION, LOST, UNANSWERED, LATE, LATE_HEARD, SHEDS,
+    SHEDS_FOR_LONG, MISMATCHES,
     FAILS_BEFORE, FAILS_AFTER, REFUSES, SLOW, TWICE,
 )  # fmt: skip
-PROBE_FAULTS = (KILLED_BEFORE, KILLED_AFTER, NO_ANSWER, LAGS)
+PROBE_FAULTS = (KILLED_BEFORE, KILLED_AFTER, NO_ANSWER, LAGS, STILL_PENDING)
 TRANSIT_S = 0.01
 """The longest that a request, or a reply, is on its way when nothing is wrong."""
 
@@ -61,6 +65,8 @@ class Host(Protocol):
     machine: Machine
     chance: Chance
     ledger: Ledger
+    on_their_way: int
+    """Requests that have left and not arrived yet."""
 
     def fault(self, effect: LiveEffect, point: str, *, probe: bool) -> str | None:
         """What happens to this request, or to this question; None: nothing."""
@@ -182,6 +188,8 @@ class Network:
             await self._die()
         if fault == NO_ANSWER:
             raise ConnectionError("status is down")
+        if fault == STILL_PENDING:
+            return Pending(retry_after=0.05)
         await self._travel(f"question {named}")
         answer = self.status(effect, call, lag=0.999 if fault == LAGS else 0.0)
         if fault == KILLED_AFTER:
@@ -202,7 +210,7 @@ class Network:
         """Put the request on its way; what it meets there does not depend on the worker any more."""
         host, process = self._host, self._process
         service = host.service(effect)
-        does = fault if fault in {SHEDS, FAILS_BEFORE, FAILS_AFTER, REFUSES, SLOW} else ""
+        does = fault if fault in DOES else ""
         request = Request(
             named,
             call.attempt,
@@ -224,16 +232,23 @@ class Network:
         def arrive() -> None:
             reply, takes = service.arrive(request, host.machine.now)
             if takes:
-                host.machine.later(takes, lambda: answer(service.finish(request, host.machine.now)))
+                host.machine.later(takes, finish)
             else:
+                host.on_their_way -= 1
                 answer(reply)
+
+        def finish() -> None:
+            host.on_their_way -= 1
+            answer(service.finish(request, host.machine.now))
 
         after = self._transit(f"request {named}")
         if fault in {LATE, LATE_HEARD}:
             after = host.lateness(effect, call)
         if fault != LOST:
+            host.on_their_way += 1
             host.machine.later(after, arrive)
         if fault == TWICE:
+            host.on_their_way += 1
             host.machine.later(after + lateness * host.chance.share(f"twice {named}") * 0.9, arrive)
 
     def _note(self, named: Named, effect: LiveEffect, call: Call) -> None:

@@ -50,9 +50,14 @@ class _Known:
     working_until: float = -1.0
 
 
-SHEDS, FAILS_BEFORE, FAILS_AFTER, REFUSES, SLOW = (
-    "429, nothing done", "503 before the effect", "500 after the effect", "a refusal", "it takes its time",
+SHEDS, SHEDS_FOR_LONG, MISMATCHES, FAILS_BEFORE, FAILS_AFTER, REFUSES, SLOW = (
+    "429, nothing done",
+    "429 with a time to wait, nothing done",
+    "422, another request is known under the key", "503 before the effect", "500 after the effect", "a refusal", "it takes its time",
 )  # fmt: skip
+
+DOES = frozenset({SHEDS, SHEDS_FOR_LONG, MISMATCHES, FAILS_BEFORE, FAILS_AFTER, REFUSES, SLOW})
+"""What the service itself does with a request, and not the network."""
 
 
 class FakeService:
@@ -75,9 +80,12 @@ class FakeService:
         if known.fenced:
             self._write(now, request, Action.REFUSED)
             return Reply(error=errors.Refused("voided", "the key was voided", rule="voided")), 0.0
-        if request.does == SHEDS:
+        if request.does in {SHEDS, SHEDS_FOR_LONG}:
             self._write(now, request, Action.TURNED_AWAY)
-            return Reply(error=errors.NotExecuted("429", rule="http 429")), 0.0
+            wait = self.slow if request.does == SHEDS_FOR_LONG else None
+            return Reply(error=errors.NotExecuted("429", wait, rule="http 429")), 0.0
+        if request.does == MISMATCHES:
+            return Reply(error=errors.Mismatch("http 422")), 0.0
         if self._promises.dedups and known.arguments != request.arguments:
             return Reply(error=errors.Mismatch("http 422")), 0.0
         if self._promises.dedups and now < known.working_until:

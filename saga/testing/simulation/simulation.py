@@ -59,7 +59,7 @@ class SimulatedEngine(Engine):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a run is set up. lease in seconds; slow: how long a service takes that takes its time, in seconds."""
+    """How a run is set up. lease in seconds; points: see `Around`; slow: how long a service takes that takes its time, in seconds."""
 
     workers: int = 2
     lanes: int = 1
@@ -69,6 +69,7 @@ class Setting:
     call_faults: tuple[str, ...] = CALL_FAULTS
     probe_faults: tuple[str, ...] = PROBE_FAULTS
     batch_faults: tuple[str, ...] = BATCH_FAULTS
+    points: frozenset[str] | None = None
     moments: tuple[str, ...] = ()
     moment_every: float = 0.25
     pace: Pace = field(default_factory=Pace)
@@ -98,7 +99,15 @@ class Simulation:
         """The machines are there; nothing runs yet."""
         self.machine = Machine()
         self.ledger = Ledger()
-        around = Around(self.machine, self.chance, self.killed, self.setting.batch_faults, self.setting.lease)
+        self.on_their_way = 0
+        around = Around(
+            self.machine,
+            self.chance,
+            self.killed,
+            self.setting.batch_faults,
+            self.setting.lease,
+            self.setting.points,
+        )
         self.database = SimulatedDatabase(around)
         self.shown: list[Shown] = []
         self.starts: list[Start] = []
@@ -186,7 +195,7 @@ class Simulation:
             self.machine.later(self.setting.moment_every, lambda: self._moment(faults_until))
         rested = self._until(self._at_rest, limit)
         if rested:
-            self._until(lambda: not self.database.watches(), limit)
+            self._until(lambda: not self.on_their_way and not self.database.watches(), limit)
         return rested
 
     def record(self, *, rested: bool) -> Record:

@@ -74,13 +74,17 @@ class MachineTimers:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What the wire needs to know of the simulation around it."""
+    """What the wire needs to know of the simulation around it.
+
+    points: the statements that make a request a point at which something can happen; None: every one does.
+    """
 
     machine: Machine
     chance: Chance
     kill: Callable[[Process], None]
     faults: tuple[str, ...]
     lease: float
+    points: frozenset[str] | None = None
 
 
 class ProcessWire:
@@ -97,7 +101,7 @@ class ProcessWire:
         """Bring the request there and the reply back, if nothing happens."""
         around, process = self._around, self._process
         what = _named(request)
-        fault = self._fault(what)
+        fault = self._fault(what, request)
         if fault == BATCH_KILLED_BEFORE:
             around.kill(process)
             return
@@ -131,10 +135,11 @@ class ProcessWire:
         """What the server says unasked."""
         self._after("news", lambda: self._process.inside(deliver, said))
 
-    def _fault(self, what: str) -> str | None:
+    def _fault(self, what: str, request: Request) -> str | None:
         around = self._around
-        # In a narrow setting only what writes sagas and effects is a point: the rest is without consequence.
         if not around.faults or not (what and self._process.name.startswith("worker")):
+            return None
+        if around.points is not None and not any(c.model.name in around.points for c in request.commands):
             return None
         return around.chance.fault(f"database {what}", around.faults, around.machine.now)
 
