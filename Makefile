@@ -9,6 +9,10 @@ MAKEFLAGS += --no-print-directory
 export PYTHON
 ARGS ?= --orders 300 --workers 3 --seed 7
 JOBS ?= 2
+RUNS ?= 20000
+SEED ?= 7
+FAULTS ?= 10
+PROFILE ?=
 PYTEST := .venv/bin/python -m pytest -q
 DEV_DB := embedded:.saga
 
@@ -42,6 +46,30 @@ unit: .venv/stamp ## the pure tests, in seconds
 .PHONY: crash
 crash: .venv/stamp ## the tests that kill real processes
 	@$(PYTEST) tests/crash
+
+.PHONY: sim
+sim: .venv/stamp ## simulate RUNS sagas on the production worker under seeded faults (SEED= PROFILE= FAULTS= per cent)
+	@.venv/bin/python -m tests.proof.sim --runs $(RUNS) --seed $(SEED) --faults $(FAULTS) --jobs $(JOBS) $(if $(PROFILE),--profile $(PROFILE))
+
+.PHONY: exhaustive
+exhaustive: .venv/stamp ## every path with up to three faults, for every shape of up to three steps
+	@.venv/bin/python -m tests.proof.exhaustive --jobs $(JOBS)
+
+.PHONY: mutants
+mutants: .venv/stamp ## plant known bugs, one at a time: the simulation must catch each of them
+	@.venv/bin/python -m tests.proof.mutants --jobs $(JOBS)
+
+.PHONY: model
+model: .venv/stamp ## check the formal model of the protocol, and its buggy twins
+	@.venv/bin/python -m tests.model
+
+.PHONY: chaos
+chaos: .venv/stamp ## two minutes of kill -9, frozen workers, cut wires and failovers on real processes
+	@.venv/bin/python -m tests.chaos --seconds 120 --seed $(SEED)
+
+.PHONY: soak
+soak: .venv/stamp ## the same for half an hour, with at least 50,000 sagas
+	@.venv/bin/python -m tests.chaos --seconds 1800 --seed $(SEED)
 
 .PHONY: check
 check: lint types check-docs check-schema ## what CI runs before the tests: format, lint, imports, types, docs, schema
