@@ -15,6 +15,7 @@ import httpx
 
 from saga.budgets import budget, set_options
 from saga.core.durations import Duration, parse
+from saga.http.pool import take_back
 from saga.http.sending import BaseUrl, Headers, RequestOptions, address, is_send, too_late
 
 
@@ -61,9 +62,17 @@ class Client:
         )
         try:
             async with asyncio.timeout(seconds):
-                return await inner.send(request)
+                return await self._send(inner, request)
         except TimeoutError:
             raise too_late(request, sent=sent) from None
+
+    @staticmethod
+    async def _send(inner: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+        try:
+            return await inner.send(request)
+        except BaseException:
+            await take_back(inner)
+            raise
 
     async def get(self, url: str, **options: Unpack[RequestOptions]) -> httpx.Response:
         """Send a GET; see `request`."""

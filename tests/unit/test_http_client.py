@@ -1,6 +1,7 @@
 """Our clients send once, keep the attempt's budget, and end a connection with a reset."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import time
@@ -47,6 +48,33 @@ async def test_the_blocking_client_keeps_the_budget_too() -> None:
             current_call.set(Call.fake(timeout="300ms"))
     current_call.reset(token)
     http.close()
+
+
+async def test_a_bad_minute_of_a_service_costs_no_connection_for_good() -> None:
+    """Requests that are given up while they wait for a connection leave the pool as it was, and not full for ever."""
+    answer, waiting = asyncio.Event(), 30
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                await answer.wait()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        writer.close()
+
+    async def give_up() -> None:
+        current_call.set(Call.fake(timeout="30ms"))
+        with pytest.raises(httpx.TimeoutException):
+            await http.get("/")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    place = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    http = client(place, timeout="5s", limits=httpx.Limits(max_connections=2))
+    for _ in range(10):
+        await asyncio.gather(*(asyncio.create_task(give_up()) for _ in range(waiting)))
+    answer.set()
+    assert (await http.get("/")).text == "ok"
+    await http.aclose()
+    server.close()
 
 
 async def test_without_budget_nothing_is_sent() -> None:
