@@ -1,0 +1,13 @@
+"""All mutants, in the order in which they are hunted."""
+
+from __future__ import annotations
+
+from tests.proof.mutants import sending, settling, storing, undoing
+from tests.proof.mutants.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    *sending.MUTANTS,
+    *settling.MUTANTS,
+    *undoing.MUTANTS,
+    *storing.MUTANTS,
+)

@@ -1,0 +1,135 @@
+"""Mutants of how a doubt is settled: what proves what, and when silence is proof."""
+
+from __future__ import annotations
+
+from tests.proof.mutants.mutant import Hunk, Mutant
+
+VERDICT = "saga/core/verdict.py"
+EFFECTS = "workers/saga_worker/effects.py"
+DECIDE = "saga/core/decide.py"
+_QUIET = "    return len(reads) >= QUIET_READS and max(reads) - min(reads) >= promises.staleness\n"
+
+MUTANTS = (
+    Mutant(
+        "not-found-is-failed",
+        "S13",
+        "one “not found” proves that nothing happened",
+        (
+            Hunk(
+                VERDICT,
+                _QUIET,
+                "    return any(isinstance(e, Probed) and isinstance(e.answer, NotFound) for e in evidence)\n",
+            ),
+        ),
+        profiles=("forgets", "full"),
+    ),
+    Mutant(
+        "early-reads-count",
+        "S16",
+        "a “not found” counts for quiescence whenever it was asked",
+        (Hunk(VERDICT, "Probed(attempt=n, phase=Phase.QUIET, at=at,", "Probed(attempt=n, at=at,"),),
+        profiles=("forgets",),
+    ),
+    Mutant(
+        "one-quiet-read",
+        "S16",
+        "one “not found” after quiescence is enough, so what lags behind is believed",
+        (Hunk(VERDICT, "QUIET_READS = 2\n", "QUIET_READS = 1\n"),),
+        profiles=("lags",),
+    ),
+    Mutant(
+        "staleness-ignored",
+        "S16",
+        "two “not found” count however close they are, so what lags behind is believed",
+        (
+            Hunk(VERDICT, _QUIET, "    return len(reads) >= QUIET_READS\n"),
+            Hunk(DECIDE, "return max(effect.promises.staleness, QUIET_GAP)", "return QUIET_GAP"),
+        ),
+        profiles=("lags",),
+    ),
+    Mutant(
+        "quiescence-on-one-clock",
+        "S16",
+        "quiescence is read off the database's clock alone, which may jump",
+        (Hunk(EFFECTS, "            if left > 0:  # both", "            if False:  # both"),),
+        profiles=("forgets", "lags"),
+    ),
+    Mutant(
+        "lateness-ignored",
+        "S16",
+        "quiescence begins at the deadline, and not when the last request has landed",
+        (
+            Hunk(
+                EFFECTS,
+                "quiet = self.deadline + self.step.service.promises.lateness\n",
+                "quiet = self.deadline\n",
+            ),
+            Hunk(EFFECTS, "            if left > 0:  # both", "            if False:  # both"),
+        ),
+        profiles=("forgets", "lags"),
+    ),
+    Mutant(
+        "open-body-is-over",
+        "S11",
+        "a call whose body has not returned counts as over",
+        (
+            Hunk(
+                EFFECTS,
+                "if self.deadline is not None and not self.open:",
+                "if self.deadline is not None:",
+            ),
+        ),
+        profiles=("forgets",),
+    ),
+    Mutant(
+        "refusal-speaks-for-all",
+        "S17",
+        "a refusal of the last attempt settles an attempt before it that is in doubt",
+        (
+            Hunk(
+                VERDICT,
+                "    if policy.kind is Kind.READS or not doubted:\n",
+                "    if policy.kind is Kind.READS or not doubted or isinstance(last, Refused):\n",
+            ),
+        ),
+        profiles=("successes",),
+    ),
+    Mutant(
+        "kept-error-is-sent-again",
+        "S20",
+        "a service that replays its stored error is sent the same again and again",
+        (
+            Hunk(
+                "saga/core/facts.py",
+                "isinstance(newest, Refused) or _replayed(effect) or",
+                "isinstance(newest, Refused) or",
+            ),
+        ),
+        profiles=("replays-errors",),
+    ),
+    Mutant(
+        "parked-at-the-first-doubt",
+        "S22",
+        "a doubt is parked before its budget is spent",
+        (
+            Hunk(
+                "saga/core/facts.py",
+                "spent or effect.probes >= effect.policy.probes",
+                "spent or effect.probes >= 1",
+            ),
+        ),
+        profiles=("full", "forgets"),
+    ),
+    Mutant(
+        "late-reply-dropped",
+        "S25",
+        "what a worker saw after it had lost its claim is told to nobody",
+        (
+            Hunk(
+                "workers/saga_worker/chores.py",
+                "        alarm = await self._patiently(go)\n",
+                "        alarm = None\n",
+            ),
+        ),
+    ),
+)

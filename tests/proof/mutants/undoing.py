@@ -1,0 +1,153 @@
+"""Mutants of how a saga ends: the turn, the plan, the pivot, the end, and what a customer is told of it."""
+
+from __future__ import annotations
+
+from tests.proof.mutants.mutant import Hunk, Mutant
+
+UNWIND = "saga/core/unwind.py"
+RESTING = "workers/saga_worker/resting.py"
+RECORDS = "workers/saga_worker/records.py"
+_PLANNED = "if e.undoable and e.status is EffectStatus.SUCCEEDED))"
+_UNCHECKED = Hunk(
+    RECORDS,
+    "    invariants.check(SagaRecord(status, direction, owned=False, plan=plan, effects=_records(effects)))",
+    "    del status, direction",
+)
+"""The worker checks its own ends, and would park the saga: that check is a bug here, too."""
+
+MUTANTS = (
+    Mutant(
+        "compensate-an-unknown",
+        "S26",
+        "a saga turns while an effect is in doubt, and undoes it unseen",
+        (
+            Hunk(UNWIND, "    if open_ones:\n", "    if False:\n"),
+            Hunk(
+                UNWIND,
+                _PLANNED,
+                "if e.undoable and e.status in {EffectStatus.SUCCEEDED, *(set(EffectStatus) - SETTLED)}))",
+            ),
+            Hunk(
+                RESTING,
+                "    if waits:\n",
+                "    if run.turning is not None and run.backward is None:\n"
+                "        return _turned(run, run.turning)\n"
+                "    if waits:\n",
+            ),
+        ),
+        profiles=("forgets", "full"),
+    ),
+    Mutant(
+        "wrong-order",
+        "S27",
+        "effects are undone in the order in which they began",
+        (Hunk(UNWIND, "key=lambda e: e.position, reverse=True)", "key=lambda e: e.position)"),),
+        profiles=("full",),
+    ),
+    Mutant(
+        "compensate-what-was-refused",
+        "S28",
+        "an effect that was refused is undone, too",
+        (Hunk(UNWIND, _PLANNED, "if e.undoable))"),),
+        profiles=("full",),
+    ),
+    Mutant(
+        "one-is-forgotten",
+        "S28",
+        "the first effect of a saga is not undone",
+        (
+            Hunk(
+                UNWIND, _PLANNED, "if e.undoable and e.status is EffectStatus.SUCCEEDED and e.position > 1))"
+            ),
+        ),
+        profiles=("full",),
+    ),
+    Mutant(
+        "pivot-ignored",
+        "S30",
+        "what came before a pivot is undone although the pivot has landed",
+        (Hunk(RESTING, "if e.policy.pivot and _landed(e)]", "if e.policy.pivot and False]"),),
+        profiles=("full", "successes"),
+        faults=25,
+    ),
+    Mutant(
+        "refused-undo-counts",
+        "S29",
+        "an undo that the service refuses counts as done",
+        (
+            Hunk(
+                "workers/saga_worker/backward.py",
+                "            if effect.status is not EffectStatus.SUCCEEDED:\n",
+                "            if False:\n",
+            ),
+            Hunk(
+                "workers/saga_worker/backward.py",
+                "e is not None and e.status is EffectStatus.SUCCEEDED for e in undone",
+                "e is not None and e.settled for e in undone",
+            ),
+            _UNCHECKED,
+        ),
+        profiles=("full", "successes"),
+        faults=25,
+    ),
+    Mutant(
+        "completed-with-an-open-branch",
+        "S4",
+        "a saga completes when its function returns, although a branch of it is in doubt",
+        (
+            Hunk(
+                RESTING,
+                "    if waits:\n",
+                "    if waits and run.forward is not None and run.turning is None:\n"
+                "        early = run.forward.completed(run.inbox)\n"
+                "        if early is not None:\n"
+                "            return early\n"
+                "    if waits:\n",
+            ),
+            Hunk(
+                "saga/calls.py",
+                "                cancelled = cancelled or cancel\n",
+                "                raise\n",
+            ),
+            Hunk(
+                "workers/saga_worker/flow.py",
+                "dict.fromkeys([*called, *self._futures, *self._loop.unseen()])",
+                "dict.fromkeys([*called, *self._loop.unseen()])",
+            ),
+            Hunk(
+                "workers/saga_worker/forward.py",
+                "        if not self._flow.gives(effect.identity):\n",
+                "        if effect.identity in self._flow.unwanted_steps:\n            self._given = effect.completion or 0\n            return\n        if not self._flow.gives(effect.identity):\n",
+            ),
+            _UNCHECKED,
+        ),
+        profiles=("full", "forgets"),
+    ),
+    Mutant(
+        "declined-while-undoing",
+        "I16",
+        "a customer is told “declined” as soon as the saga has turned",
+        (
+            Hunk(
+                "saga/store/views.py",
+                "        return View.PROCESSING if self.needs_person else view_of(self.status, cause)\n",
+                "        turned = self.status is SagaStatus.RUNNING and cause is not None\n"
+                "        return View.DECLINED if turned else view_of(self.status, cause)\n",
+            ),
+        ),
+        profiles=("full",),
+    ),
+    Mutant(
+        "confirmed-before-the-end",
+        "I16",
+        "a customer is told “confirmed” while the saga still runs",
+        (
+            Hunk(
+                "saga/store/views.py",
+                "        return View.PROCESSING if self.needs_person else view_of(self.status, cause)\n",
+                "        return View.CONFIRMED if cause is None else view_of(self.status, cause)\n",
+            ),
+        ),
+        profiles=("full",),
+    ),
+)
