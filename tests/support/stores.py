@@ -255,7 +255,10 @@ def _plain(value: Any) -> Any:
             return value
 
 
-async def picture(store: Store) -> Mapping[str, list[Values]]:
+Picture = Mapping[str, list[Values]]
+
+
+async def picture(store: Store) -> Picture:
     """All rows of all tables; each time as its place among all times that there are."""
     found = {table: await store.rows(table) for table in TABLES}
     times = {v for rows in found.values() for row in rows for v in row.values() if isinstance(v, datetime)}

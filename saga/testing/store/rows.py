@@ -120,6 +120,7 @@ class Table:
         """Make `values` the committed version again: a commit was lost."""
         lost = row.committed
         if values is not None:
+            values = dict(values)  # a version of its own: what pointed at the old one stays dead
             if lost is None:
                 self.rows[row.key] = row
                 self.entered(row, values)

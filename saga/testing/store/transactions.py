@@ -26,7 +26,8 @@ Change: TypeAlias = tuple[Row, "Values | None"]
 """A row that a commit changed, and what it was before."""
 
 
-def _always(_: Values) -> object:
+def always(_: Values) -> object:
+    """What asks nothing but that the row is there."""
     return True
 
 
@@ -84,7 +85,7 @@ class Transaction:
             return True
         return row.holder is self
 
-    def lock(self, found: Iterable[Found], fits: Fits = _always) -> Generator[Wait, None, list[Found]]:
+    def lock(self, found: Iterable[Found], fits: Fits = always) -> Generator[Wait, None, list[Found]]:
         """Lock rows one after the other; those that still fit, in their newest versions. Waits."""
         if self.database.amid is not None:
             found = yield from self._amid(found)
@@ -134,6 +135,35 @@ class Transaction:
         row.table.check(values)
         row.draft = values
         row.table.wrote(row, values)
+
+    def change(
+        self, found: Iterable[Found], fits: Fits, new: Callable[[Values], Values]
+    ) -> Generator[Wait, None, list[Values]]:
+        """UPDATE: give rows that fit a new version, one after the other; those versions. Waits.
+
+        What a new version must be is asked before the row is waited for, and again where the row has changed meanwhile.
+
+        Raises:
+            Refusal: 23502, 23514.
+        """
+        if self.database.amid is not None:
+            found = yield from self._amid(found)
+        made: list[Values] = []
+        for row, seen in found:
+            values = new(seen)
+            row.table.check(values)
+            while not self.take(row):
+                yield row
+            newest = self.sees(row)
+            if newest is not seen:
+                if newest is None or not fits(newest):
+                    continue
+                values = new(newest)
+                row.table.check(values)
+            row.draft = values
+            row.table.wrote(row, values)
+            made.append(values)
+        return made
 
     def delete(self, row: Row) -> None:
         """Delete a locked row."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from operator import itemgetter
 
 from saga.store import acts as sql
-from saga.testing.store.messages import Course, Line, Result, Tag, Values, Wait, returned, selected
+from saga.testing.store.messages import Course, Result, Tag, Values, Wait, returned, selected
 from saga.testing.store.models.sagas import woken
 from saga.testing.store.registry import models
 from saga.testing.store.transactions import Transaction
@@ -30,13 +30,11 @@ def _acted(
     def fits(v: Values) -> bool:
         return v["revision"] == p["revision"] and allowed(v)
 
-    lines: list[Line] = []
     found = [(row, v) for row, v in t.under(t.tables.saga, p["id"]) if fits(v)]
-    for row, v in (yield from t.lock(found, fits)):
-        new = {**after(v), "revision": v["revision"] + 1, "updated_at": t.now}
-        t.write(row, new)
-        lines.append((new["status"], new["revision"]))
-    return returned(Tag.UPDATE, lines)
+    made = yield from t.change(
+        found, fits, lambda v: {**after(v), "revision": v["revision"] + 1, "updated_at": t.now}
+    )
+    return returned(Tag.UPDATE, [(v["status"], v["revision"]) for v in made])
 
 
 @models(sql.APPLY, "486776a1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from saga.store import statements as sql
 from saga.testing.store.messages import Course, Refusal, Result, Tag, Values, selected, written
 from saga.testing.store.registry import models
-from saga.testing.store.transactions import Transaction
+from saga.testing.store.transactions import Transaction, always
 from saga.testing.store.values import shown
 
 
@@ -36,10 +36,10 @@ def fence(t: Transaction, p: Values) -> Course:
 @models(sql.BEAT, "a69abd9d")
 def beat(t: Transaction, p: Values) -> Course:
     """The worker's row, and in it the batch's number."""
-    locked = yield from t.lock(t.under(t.tables.worker, (p["me"], p["lane"])))
-    for row, v in locked:
-        t.write(row, {**v, "beat": t.now, "batch": p["batch"], "state": p["state"]})
-    return written(Tag.UPDATE, len(locked))
+    news = {"beat": t.now, "batch": p["batch"], "state": p["state"]}
+    found = t.under(t.tables.worker, (p["me"], p["lane"]))
+    made = yield from t.change(found, always, lambda v: {**v, **news})
+    return written(Tag.UPDATE, len(made))
 
 
 @models(sql.LAST_BATCH, "df8ac5ce")

@@ -62,10 +62,12 @@ def outcomes(t: Transaction, p: Values) -> Course:
                 as_json(u["error"])
                 news[effect] = u
                 found.append((row, e))
-    locked = yield from t.lock(found, lambda e: e["attempt"] == news[_EFFECT(e)]["attempt"])
-    for row, e in locked:
-        t.write(row, _settled(t, e, news[_EFFECT(e)]))
-    return returned(Tag.UPDATE, [_EFFECT(e) for _, e in locked])
+    made = yield from t.change(
+        found,
+        lambda e: e["attempt"] == news[_EFFECT(e)]["attempt"],
+        lambda e: _settled(t, e, news[_EFFECT(e)]),
+    )
+    return returned(Tag.UPDATE, [_EFFECT(e) for e in made])
 
 
 def _settled(t: Transaction, e: Values, u: Values) -> Values:
@@ -123,10 +125,12 @@ def next_intents(t: Transaction, p: Values) -> Course:
             if _follows(e, u) and effect not in news:
                 news[effect] = u
                 found.append((row, e))
-    locked = yield from t.lock(found, lambda e: _follows(e, news[_EFFECT(e)]))
-    for row, e in locked:
-        t.write(row, _sent_again(t, p, e, news[_EFFECT(e)]))
-    return returned(Tag.UPDATE, [_EFFECT(e) for _, e in locked])
+    made = yield from t.change(
+        found,
+        lambda e: _follows(e, news[_EFFECT(e)]),
+        lambda e: _sent_again(t, p, e, news[_EFFECT(e)]),
+    )
+    return returned(Tag.UPDATE, [_EFFECT(e) for e in made])
 
 
 def _follows(e: Values, u: Values) -> bool:
@@ -173,10 +177,8 @@ def sagas(t: Transaction, p: Values) -> Course:
                 _read_json(s, u)
                 news[u["saga"]] = u
                 found.append((row, s))
-    locked = yield from t.lock(found, lambda s: fits(s, news[s["id"]]))
-    for row, s in locked:
-        t.write(row, _moved(t, s, news[s["id"]]))
-    return returned(Tag.UPDATE, [(s["id"],) for _, s in locked])
+    made = yield from t.change(found, lambda s: fits(s, news[s["id"]]), lambda s: _moved(t, s, news[s["id"]]))
+    return returned(Tag.UPDATE, [(s["id"],) for s in made])
 
 
 def _read_json(s: Values, u: Values) -> None:

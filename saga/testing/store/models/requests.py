@@ -81,10 +81,8 @@ def request_answer(t: Transaction, p: Values) -> Course:
         return v["answered_at"] is None
 
     found = [one for one in t.under(t.tables.request, p["id"]) if unanswered(one[1])]
-    locked = yield from t.lock(found, unanswered)
-    for row, v in locked:
-        t.write(row, {**v, "answered_at": t.now, "answer": answer})
-    return written(Tag.UPDATE, len(locked))
+    made = yield from t.change(found, unanswered, lambda v: {**v, "answered_at": t.now, "answer": answer})
+    return written(Tag.UPDATE, len(made))
 
 
 @models(sql.STATE, "f767549a")

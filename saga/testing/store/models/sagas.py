@@ -6,9 +6,9 @@ import json
 from typing import cast
 
 from saga.store import sagas as sql
-from saga.testing.store.messages import Course, Line, Result, Tag, Values, returned, selected, written
+from saga.testing.store.messages import Course, Result, Tag, Values, returned, selected, written
 from saga.testing.store.registry import models
-from saga.testing.store.transactions import Transaction
+from saga.testing.store.transactions import Transaction, always
 
 _CALM = {"park_cause": None, "park_reason": None, "park_detail": None}
 
@@ -28,12 +28,8 @@ def woken(t: Transaction, v: Values) -> Values:
 @models(sql.WAKE, "e85932b4")
 def wake(t: Transaction, p: Values) -> Course:
     """An end stays an end."""
-    lines: list[Line] = []
-    for row, v in (yield from t.lock(t.under(t.tables.saga, p["id"]))):
-        after = woken(t, v)
-        t.write(row, after)
-        lines.append((after["status"],))
-    return returned(Tag.UPDATE, lines)
+    made = yield from t.change(t.under(t.tables.saga, p["id"]), always, lambda v: woken(t, v))
+    return returned(Tag.UPDATE, [(v["status"],) for v in made])
 
 
 @models(sql.EFFECT_NOW, "06518e98")
@@ -67,17 +63,19 @@ def reopen(t: Transaction, p: Values) -> Course:
         return v["status"] in {"completed", "compensated"}
 
     found = [(row, v) for row, v in t.under(t.tables.saga, p["id"]) if ended(v)]
-    locked = yield from t.lock(found, ended)
-    for row, v in locked:
-        again = {"status": "ready", "finished_at": None, "wake_at": t.now, "updated_at": t.now}
-        t.write(row, {**v, **again, "amendment": f'{{"end" : "{v["status"]}"}}'})
-    return written(Tag.UPDATE, len(locked))
+    again = {"status": "ready", "finished_at": None, "wake_at": t.now, "updated_at": t.now}
+    made = yield from t.change(
+        found, ended, lambda v: {**v, **again, "amendment": f'{{"end" : "{v["status"]}"}}'}
+    )
+    return written(Tag.UPDATE, len(made))
 
 
 @models(sql.ALARM, "d5b5ef9d")
 def alarm(t: Transaction, p: Values) -> Course:
     """The first alarm stays."""
-    locked = yield from t.lock(t.under(t.tables.saga, p["id"]))
-    for row, v in locked:
-        t.write(row, {**v, "alarm": p["alarm"] if v["alarm"] is None else v["alarm"]})
-    return written(Tag.UPDATE, len(locked))
+
+    def after(v: Values) -> Values:
+        return {**v, "alarm": p["alarm"] if v["alarm"] is None else v["alarm"]}
+
+    made = yield from t.change(t.under(t.tables.saga, p["id"]), always, after)
+    return written(Tag.UPDATE, len(made))
