@@ -25,6 +25,7 @@ from saga.ids import uuid7
 from saga.registry import Registry
 from saga.store import migrate, starts, urls, views
 from saga.store.connections import Connection, connect
+from saga.store.patience import answering
 from saga.store.starts import NewSaga, Started
 from saga.store.views import SagaState
 
@@ -106,7 +107,7 @@ class Engine:
         """
         await asyncio.to_thread(migrate.require, self.url, self.schema)
         if self._secret is None:
-            async with self.connection() as connection:
+            async with self.connection() as connection, answering(connection, migrate.ANSWER_WITHIN_S):
                 self._secret = await views.secret(connection, self.schema)
 
     async def __aenter__(self) -> Self:

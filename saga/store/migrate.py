@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any, cast
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Dialect, create_engine, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from saga.errors import SchemaMismatch
 from saga.store import urls
+from saga.store.patience import hung_up_after
 from saga.store.schema import SCHEMA_REVISION
 from saga.store.sql import quote
 
 TRIES = 5
+ANSWER_WITHIN_S = 20.0
+"""A process that starts on a half-open connection must not wait for ever: it ends with a sentence, and is started again."""
 
 
 def scripts() -> Path:
@@ -96,7 +102,7 @@ def revision(url: str, schema: str = "saga") -> str | None:
     Raises:
         DatabaseUnreachable: nothing answers at `url`.
     """
-    with _connection(url) as connection:
+    with _connection(url, ANSWER_WITHIN_S) as connection:
         return _revision(connection, schema)
 
 
@@ -135,10 +141,20 @@ def _revision(connection: Connection, schema: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _connection(url: str) -> Generator[Connection]:
+def _connection(url: str, seconds: float | None = None) -> Generator[Connection]:
+    """A connection; with `seconds`, one that is broken off when the block lasts longer."""
     engine = create_engine(urls.parse(url), poolclass=NullPool)
+    limits = contextlib.ExitStack()
+
+    def limited(dialect: Dialect, _: object, positional: list[Any], named: dict[str, Any]) -> Any:
+        made = dialect.connect(*positional, **{"connect_timeout": math.ceil(seconds or 0), **named})
+        limits.enter_context(hung_up_after(cast("psycopg.Connection", made).fileno(), seconds or 0))
+        return made
+
+    if seconds is not None:
+        event.listen(engine, "do_connect", limited)  # before SQLAlchemy's own first questions
     try:
-        with engine.connect() as connection:
+        with limits, engine.connect() as connection:
             yield connection
     except OperationalError as error:
         raise urls.unreachable(url, error) from None

@@ -12,7 +12,8 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Generator
 
 import psycopg
 
@@ -55,5 +56,22 @@ async def _give_up(connection: Connection, seconds: float) -> None:
     with contextlib.suppress(psycopg.Error, OSError):
         await connection.cancel_safe(timeout=GRACE_S)
     await asyncio.sleep(GRACE_S)
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as own:
+    with contextlib.suppress(psycopg.Error):
+        _hang_up(connection.fileno())
+
+
+@contextlib.contextmanager
+def hung_up_after(number: int, seconds: float) -> Generator[None]:
+    """The same for a blocking connection, by the number of its socket: broken when the block lasts too long."""
+    timer = threading.Timer(seconds, _hang_up, [number])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(number: int) -> None:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as own:
         own.shutdown(socket.SHUT_RDWR)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from saga import Engine, saga
 from saga.dev.processes import wait_until
+from saga.errors import DatabaseUnreachable
+from saga.store import migrate
 from saga.store.urls import conninfo
 from tests.chaos.wires import Wire
 from tests.support import rows
 from tests.support.fakes import Ledger, make_step
+from tests.support.proxy import Fate, Proxy
 from tests.support.working import working
 
 reserve = make_step(Ledger(), "reserve")
@@ -36,6 +40,20 @@ async def test_a_connection_that_is_half_open_is_given_up(database_url: str) -> 
         async with Engine(database_url, sagas=[checkout]) as shop:
             assert await (await shop.start(checkout, "a", key="after")).result("20s") == "a done"
     wire.close()
+
+
+async def test_a_start_on_a_silent_connection_ends_with_a_sentence(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts processes can then start it again; one that waited for ever would look alive."""
+    monkeypatch.setattr(migrate, "ANSWER_WITHIN_S", 1.0)
+    async with Proxy(conninfo(database_url)).listening() as proxy:
+        wire = conninfo_to_dict(proxy.conninfo)
+        url = f"postgresql://{wire['user']}@{wire['host']}:{wire['port']}/{wire['dbname']}?sslmode=disable"
+        held = proxy.trap(b"alembic_version", Fate.HOLD)
+        with pytest.raises(DatabaseUnreachable):
+            await Engine(url, sagas=[checkout]).prepare()
+        assert held.sprung.is_set()
 
 
 async def test_a_server_that_only_reads_is_waited_out(database_url: str) -> None:
