@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 GIVE_UP_S = 4.0
 AGAIN_S = 0.3
+AT_ONCE = 40
+"""Calls to the database, as many as a shop's pool has connections."""
 NAMES = {"checkout": 60, "trip": 25, "bundle": 15}  # of a hundred
 REFUSED, CANCELLED = 0.12, 0.03
 FIRST_LOOK_S, SLOWER, LONGEST_S = 0.4, 1.8, 6.0
@@ -52,7 +54,8 @@ class Customers:
         self._dice = Random(f"{seed}/customers")
         self._enough = asyncio.Event()
         self._all: set[asyncio.Task[Any]] = set()
-        self._stuck: set[asyncio.Task[Any]] = set()
+        self._calls: set[asyncio.Future[Any]] = set()
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def buy(self) -> None:
         """Until it is enough, then until everybody knows how it ended."""
@@ -120,16 +123,18 @@ class Customers:
         Raises:
             TimeoutError: it hangs.
         """
+        await self._room.acquire()
         task = asyncio.ensure_future(work())
+        self._calls.add(task)
+        task.add_done_callback(self._over)
         await asyncio.wait({task}, timeout=GIVE_UP_S)
         if task.done():
             return task.result()
-        self._stuck.add(task)
-        task.add_done_callback(self._unstuck)
         raise TimeoutError
 
-    def _unstuck(self, task: asyncio.Task[Any]) -> None:
-        self._stuck.discard(task)
+    def _over(self, task: asyncio.Future[Any]) -> None:
+        self._room.release()  # not before: a call that hangs holds a connection
+        self._calls.discard(task)
         if not task.cancelled():
             task.exception()  # nobody waits for it any more
 

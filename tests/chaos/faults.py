@@ -48,6 +48,8 @@ class Faults:
             running.append(asyncio.create_task(self._one(fault)))
         await asyncio.gather(*running)
         tending.cancel()
+        for wire in self._here.wires.values():
+            self._log.write(f"wire    {wire.name}: {wire.most} connections at most\n")
 
     async def _tend(self) -> None:
         while True:

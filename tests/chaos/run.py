@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -32,6 +33,10 @@ END_WITHIN_S = 60.0
 REST_WITHIN_S = 30.0
 DRAIN_WITHIN_S = 20.0
 OPEN = "SELECT count(*) FROM saga.saga WHERE status IN ('ready', 'running', 'asleep')"
+SESSIONS = """
+SELECT pid, pg_blocking_pids(pid), state, wait_event_type, wait_event, now() - xact_start, application_name, query
+FROM pg_stat_activity WHERE backend_type = 'client backend' ORDER BY xact_start
+"""
 WATCHED = "SELECT count(*) FROM saga.watch WHERE until < now() + interval '1 minute'"
 
 
@@ -107,6 +112,9 @@ async def _end(here: Stage, customers: subprocess.Popen[bytes]) -> tuple[float, 
     try:
         return await until(over, END_WITHIN_S, "the end of every saga"), []
     except NotInTime as error:
+        for worker in here.crew:
+            worker.tell()
+        (here.place / "sessions.log").write_text("\n".join(map(str, await _rows(here, SESSIONS))))
         return END_WITHIN_S, [f"{error}; {await _count(here, OPEN)} are open"]
 
 
@@ -145,6 +153,10 @@ async def _get(url: str, path: str) -> dict[str, int]:
 
 
 async def _count(here: Stage, query: str) -> int:
+    ((count,),) = await _rows(here, query)
+    return int(count)
+
+
+async def _rows(here: Stage, query: str) -> list[tuple[Any, ...]]:
     async with await psycopg.AsyncConnection.connect(here.pair.primary.url) as connection:
-        row = await (await connection.execute(query.encode())).fetchone()
-        return 0 if row is None else int(row[0])
+        return await (await connection.execute(query.encode())).fetchall()

@@ -29,6 +29,7 @@ from saga import (
 from saga.barrier import probe
 from saga.definition import SagaDefinition
 from saga.http import Client, classify, client
+from tests.chaos.stacks import tell_on_signal
 
 LATE, STALE = "2s", "300ms"
 stock = Service("stock", remembers="all", key_lifetime="7d", lateness=LATE, staleness="0s", classify=classify)
@@ -230,6 +231,7 @@ REFUSABLE: dict[str, tuple[str, ...]] = {
     "bundle": ("reserve", "store", "book"),
 }
 
+tell_on_signal()
 engine = Engine(sagas=[checkout, trip, bundle])
 SAGAS: dict[str, SagaDefinition[Order, Any]] = {
     definition.name: definition for definition in (checkout, trip, bundle)

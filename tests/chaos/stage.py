@@ -30,6 +30,8 @@ LEASE = "3s"
 ON_HTTP = Chances(reset=0.001, strand=0.0005, late=0.003, most_late_s=1.5)
 ON_SQL = Chances(reset=0.0003, strand=0.0001, late=0.002, most_late_s=0.5)
 SHOP_FINDS_OUT_S = 15.0
+AWAY = "does not answer"
+"""The last words of a worker that began while the database was away: its supervisor begins it again."""
 TO_NOWHERE = ("127.0.0.1", 1)
 
 
@@ -40,6 +42,10 @@ class Hand(WorkerProcess):
         """SIGSTOP; whom it hit."""
         os.kill(self.pid, signal.SIGSTOP)
         return self.pid
+
+    def tell(self) -> None:
+        """What it waits for goes to its log."""
+        os.kill(self.pid, signal.SIGUSR2)
 
     def thaw(self, pid: int) -> None:
         """SIGCONT, if that process is still the one."""
@@ -71,7 +77,9 @@ class Stage:
         """A successor for whoever ended by themselves."""
         for number, worker in enumerate(self.crew):
             if (code := worker.died()) is not None:
-                self.gone.append(f"worker {number} ended by itself (exit {code}):\n{worker.last_words()}")
+                said = worker.last_words()
+                if AWAY not in said.rsplit("\n", 2)[-2]:
+                    self.gone.append(f"worker {number} ended by itself (exit {code}):\n{said}")
                 worker.start()
 
 

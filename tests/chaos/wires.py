@@ -54,6 +54,7 @@ class Wire:
         self.links: set[Link] = set()
         self.counts = {"reset": 0, "strand": 0, "late": 0}
         self.stalled = False
+        self.most = 0
         self._server: asyncio.Server | None = None
         self._dialling: set[asyncio.Task[None]] = set()
 
@@ -128,6 +129,7 @@ class Link:
         self.early = bytearray()
         self._late: deque[tuple[asyncio.Transport, bytes]] = deque()
         wire.links.add(self)
+        wire.most = max(wire.most, len(wire.links))
 
     def from_near(self, data: bytes) -> None:
         """What the client sends, and what the dice say of it."""
