@@ -12,7 +12,7 @@ import enum
 import types
 import typing
 import uuid
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 from saga.errors import SagaError
 
@@ -22,7 +22,7 @@ _PLAIN: dict[Any, Any] = {
     dt.datetime: dt.datetime(2030, 1, 1, tzinfo=dt.UTC), dt.date: dt.date(2030, 1, 1), dt.time: dt.time(12),
     dt.timedelta: dt.timedelta(seconds=1),
 }  # fmt: skip
-_EMPTY = (list, tuple, dict, set, frozenset)
+_HOLDS = (list, tuple, dict, set, frozenset)
 
 
 class NoSample(SagaError):
@@ -35,58 +35,72 @@ def sample(kind: Any, text: str) -> Any:
     Raises:
         NoSample: say what the service replies: `world.on(step).returns(value)`.
     """
+    try:
+        return _sample(kind, text)
+    except RecursionError:  # a type that needs another of its own kind
+        raise _none(kind) from None
+
+
+def _sample(kind: Any, text: str) -> Any:
     origin, inside = get_origin(kind), get_args(kind)
+    if origin is Annotated:  # first, because what it is annotated with may have no hash
+        return _sample(inside[0], text)
+    if origin is Literal:
+        return inside[0]
     if kind is str:
         return text
     if kind in _PLAIN:
         return _PLAIN[kind]
-    if origin is typing.Annotated:
-        return sample(inside[0], text)
-    if origin is Literal:
-        return inside[0]
+    if isinstance(kind, NewType):
+        return _sample(kind.__supertype__, text)
     if origin in (Union, types.UnionType):
-        return sample(inside[0], text)
-    if kind in _EMPTY or origin in _EMPTY:
-        return _empty(origin or kind, inside, text)
-    if isinstance(kind, type):
-        return _made(kind, text)
+        return _sample(next(one for one in inside if one is not types.NoneType), text)
+    if kind in _HOLDS or origin in _HOLDS:
+        return _filled(origin or kind, inside, text)
+    if isinstance(origin or kind, type):
+        return _made(origin or kind, text)
+    if hasattr(kind, "__value__"):  # `type Name = …`
+        return _sample(kind.__value__, text)
     raise _none(kind)
 
 
-def _empty(kind: Any, inside: tuple[Any, ...], text: str) -> Any:
-    if kind is tuple and inside and inside[-1] is not Ellipsis:
-        return tuple(sample(one, text) for one in inside)
-    return kind()
+def _filled(kind: Any, inside: tuple[Any, ...], text: str) -> Any:
+    fixed = kind is tuple and inside and inside[-1] is not Ellipsis
+    return kind([_sample(one, text) for one in inside] if fixed else [])
 
 
-def _made(kind: type, text: str) -> Any:
+def _made(kind: Any, text: str) -> Any:
     if issubclass(kind, enum.Enum):
         return next(iter(kind))
     fields = _fields(kind)
     if fields is None:
         raise _none(kind)
     try:
-        return kind(**{name: sample(of, text) for name, of in fields.items()})
-    except ValueError:
+        return kind(**{name: _sample(of, text) for name, of in fields.items()})
+    except (TypeError, ValueError):
         raise _none(kind) from None
 
 
-def _fields(kind: type) -> dict[str, Any] | None:
+def _fields(kind: Any) -> dict[str, Any] | None:
     """The fields that have no default, of a dataclass, a pydantic model, a TypedDict or a NamedTuple."""
     model: dict[str, Any] | None = getattr(kind, "model_fields", None)
     if model is not None:
         return {name: field.annotation for name, field in model.items() if field.is_required()}
-    hints = typing.get_type_hints(kind)
+    try:
+        hints = typing.get_type_hints(kind)
+    except NameError:
+        return None
     if dataclasses.is_dataclass(kind):
-        given = (dataclasses.MISSING,)
+        missing = dataclasses.MISSING
         return {
             field.name: hints[field.name]
             for field in dataclasses.fields(kind)
-            if field.init and field.default in given and field.default_factory in given
+            if field.init and field.default is missing and field.default_factory is missing
         }
-    if typing.is_typeddict(kind) or hasattr(kind, "_fields"):
-        return hints
-    return None
+    if typing.is_typeddict(kind):
+        needed: frozenset[str] = kind.__required_keys__
+        return {name: of for name, of in hints.items() if name in needed}
+    return hints if hasattr(kind, "_fields") else None
 
 
 def _none(kind: Any) -> NoSample:
