@@ -133,11 +133,16 @@ class StatedLanded:
 
 @dataclass(frozen=True, slots=True)
 class StatedNever:
-    """An operator says that no attempt up to this one landed, or ever will (S37)."""
+    """An operator says that no attempt up to this one landed, or ever will (S37).
+
+    at: when it was said, by the database's clock: it counts only from when nothing could land any more. None: the
+    operator answers for what was still on its way, too.
+    """
 
     attempt: int
     by: str
     because: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +193,9 @@ def encode(evidence: Evidence) -> tuple[EvidenceKind, int, dict[str, Any]]:
         case StatedLanded(attempt, by, because, result, by_hand):
             says = {"says": "landed", "by": by, "because": because, "result": result}
             return EvidenceKind.STATEMENT, attempt, says | ({"by_hand": True} if by_hand else {})
-        case StatedNever(attempt, by, because):
-            return EvidenceKind.STATEMENT, attempt, {"says": "never", "by": by, "because": because}
+        case StatedNever(attempt, by, because, at):
+            says = {"says": "never", "by": by, "because": because}
+            return EvidenceKind.STATEMENT, attempt, says | ({} if at is None else {"at": at.isoformat()})
         case RetryAsked(by, because, at):
             return EvidenceKind.RETRY, 0, {"by": by, "because": because, "at": at.isoformat()}
 
@@ -215,7 +221,8 @@ def decode(kind: str, attempt: int, body: dict[str, Any]) -> Evidence:
         case EvidenceKind.STATEMENT if rest.pop("says") == "landed":
             return StatedLanded(attempt, **rest)
         case EvidenceKind.STATEMENT:
-            return StatedNever(attempt, **rest)
+            at = rest.pop("at", None)
+            return StatedNever(attempt, **rest, at=None if at is None else _time(at))
         case EvidenceKind.RETRY:
             return RetryAsked(rest["by"], rest["because"], _time(rest["at"]))
 

@@ -74,7 +74,9 @@ def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) ->
             return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
         case (Refused() | NotExecuted(), StatedLanded(result=result, by_hand=True)):  # S29: done outside
             return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
-        case (Unknown(), StatedNever(attempt=attempt, because=because)) if attempt >= newest:
+        case (Unknown(), StatedNever(attempt=attempt, because=because, at=at)) if (
+            attempt >= newest and _could_know(evidence, promises, at)
+        ):
             return Verdict(NotExecuted(because, rule=STATEMENT), Basis.STATEMENT)
         case (Succeeded(), StatedNever(by=by)):
             return Verdict(proof, contradiction=f"it landed, although {by} stated that it never did")
@@ -86,6 +88,12 @@ def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) ->
             )
         case _:
             return Verdict(proof, basis, surplus=_surplus(evidence))
+
+
+def _could_know(evidence: Iterable[Evidence], promises: Promises, at: datetime | None) -> bool:
+    """Whether what was said at `at` was said when nothing could land any more (S16): before, nobody can know."""
+    deadlines = [e.deadline for e in evidence if isinstance(e, Intended)]
+    return at is None or not deadlines or at >= max(deadlines) + promises.lateness
 
 
 def _against(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> str | None:

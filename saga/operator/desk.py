@@ -11,7 +11,7 @@ from saga.core.durations import Duration, parse
 from saga.core.model import ENDS
 from saga.errors import InputError, NotFoundError, StillProcessing, Unstorable
 from saga.operator import asking, findings, lookup, why
-from saga.operator.effects import Definition, judge_retry, pick, plan_of, same
+from saga.operator.effects import Definition, judge_retry, lateness_of, pick, plan_of, same
 from saga.operator.findings import Stuck
 from saga.operator.records import Preview, ProbeAnswer, Resolution, Why
 from saga.operator.resolving import UNSAID, Resolving
@@ -118,7 +118,9 @@ class Operator:
     async def preview_statement(self, saga: str, step: str, *, landed: bool) -> Preview:
         """What `resolve` would state of which effect."""
         story = await self.show(saga)
-        return statement_preview(story, pick(story, step), landed=landed)
+        effect = pick(story, step)
+        lateness = lateness_of(effect, self._definition(story.saga))
+        return statement_preview(story, effect, landed=landed, lateness=lateness)
 
     async def cancel(self, saga: str, *, because: str, revision: int | None = None) -> Acted:
         """Request that a saga turns backward when what is in flight is settled (S31).
@@ -207,11 +209,12 @@ class Operator:
             story = await self.show(saga)
             effect = pick(story, step)
             try:
+                known = self._definition(story.saga)
                 if not no_probe:
                     await resolving.ask_first(story, effect, parse(timeout), force=force)
                     story = await self.show(str(story.saga.id))
                     effect = same(story, effect)
-                return await resolving.state(story, effect, self._definition(story.saga))
+                return await resolving.state(story, effect, known, force=force)
             except Moved:
                 no_probe = no_probe or resolving.answer is not None
         raise Moved(f"{saga} moves too fast to be resolved by hand: try again")

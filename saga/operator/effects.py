@@ -7,6 +7,7 @@ the sentence says so; nothing here reads a database.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from saga.core.model import SETTLED, Direction, EffectStatus, ParkCause
@@ -46,6 +47,14 @@ def pick(story: Story, said: str) -> EffectRow:
     if len(found) > 1:
         raise Ambiguous(f"{said!r} may be {' or '.join(named(e) for e in found)}: write one of them")
     return found[0]
+
+
+def lateness_of(effect: EffectRow, definition: Definition | None) -> timedelta | None:
+    """How long after its deadline it may still land, where the definition is known."""
+    step = (
+        None if definition is None else definition.steps.get(effect.step.rpartition("/")[2].partition("#")[0])
+    )
+    return None if step is None else step.service.promises.lateness
 
 
 def same(story: Story, effect: EffectRow) -> EffectRow:

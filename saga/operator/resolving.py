@@ -14,7 +14,7 @@ from saga.core.model import Direction
 from saga.core.verdict import UNSTORABLE
 from saga.errors import InputError
 from saga.operator import asking
-from saga.operator.effects import IN_DOUBT, Definition, named
+from saga.operator.effects import IN_DOUBT, Definition, lateness_of, named
 from saga.operator.errors import Disagrees
 from saga.operator.records import ProbeAnswer, Resolution
 from saga.operator.sentences import seen_of
@@ -68,7 +68,9 @@ class Resolving:
                 "find out who is right; --yes states it all the same"
             )
 
-    async def state(self, story: Story, effect: EffectRow, definition: Definition | None) -> Resolution:
+    async def state(
+        self, story: Story, effect: EffectRow, definition: Definition | None, *, force: bool
+    ) -> Resolution:
         """State it, unless the service's answer has settled it.
 
         Raises:
@@ -83,7 +85,7 @@ class Resolving:
             await self._note(story, effect)
             return Resolution(effect.step, effect.direction, None, self.answer)
         result = self._result_text(effect, definition) if self._landed else None
-        said = Said(effect.step, effect.direction, result)
+        said = Said(effect.step, effect.direction, result, lateness_of(effect, definition), insists=force)
         async with self._engine.connection() as connection:
             acted = await operators.resolve(connection, self._engine.schema, self._act(story), said)
         return Resolution(effect.step, effect.direction, acted, self.answer)

@@ -5,6 +5,8 @@ Rule: nothing here acts; the store looks again under the lock, and its word is f
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from saga.core.model import ENDS, Direction, ParkCause, SagaStatus
 from saga.errors import Unsafe
 from saga.operator.effects import Definition, judge_retry, landed_late, named
@@ -68,7 +70,9 @@ def refusal_of(act: str, story: Story, definition: Definition | None) -> str | N
             return None
 
 
-def statement_preview(story: Story, effect: EffectRow, *, landed: bool) -> Preview:
+def statement_preview(
+    story: Story, effect: EffectRow, *, landed: bool, lateness: timedelta | None
+) -> Preview:
     """What a statement about this effect would say, and whether it would be refused."""
     what = "landed" if landed else "never landed, and never will"
     sentence = f"{story.saga.key}: the service is asked once more, then you state that {named(effect)} {what}"
@@ -76,7 +80,7 @@ def statement_preview(story: Story, effect: EffectRow, *, landed: bool) -> Previ
     if landed and waits_for_hands(seen, effect):
         sentence = f"{story.saga.key}: you state that {named(effect)} was done by hand; {effect.service} is not asked"
     try:
-        check_statement(seen, effect, landed=landed)
+        check_statement(seen, effect, landed=landed, lateness=lateness)
     except Unsafe as error:
         return Preview(story.saga, sentence, str(error))
     return Preview(story.saga, sentence)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from saga.core.evidence import Evidence, RetryAsked, StatedLanded, StatedNever
@@ -22,11 +23,17 @@ from saga.store.sagas import EffectRow
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An operator's statement about one effect. `result`: JSON text; None says that it never landed."""
+    """An operator's statement about one effect. `result`: JSON text; None says that it never landed.
+
+    lateness: how long after its deadline it may still land, where that is known. insists: the operator answers for
+    what is still on its way.
+    """
 
     step: str
     direction: Direction
     result: str | None
+    lateness: timedelta | None = None
+    insists: bool = False
 
 
 Judge = Callable[[Seen, Sequence[EffectRow]], None]
@@ -146,7 +153,8 @@ async def resolve(connection: Connection, schema: str, act: Act, said: Said) -> 
         effect = next((e for e in effects if (e.step, e.direction) == (said.step, said.direction)), None)
         if effect is None:
             raise NotFoundError(f"{seen.key} has no effect {said.step} ({said.direction})")
-        check_statement(seen, effect, landed=said.result is not None)
+        check_statement(seen, effect, landed=said.result is not None,
+                        lateness=None if said.insists else said.lateness)  # fmt: skip
         for evidence in _statement(seen, effect, act, said):
             await observe(connection, schema, effect, evidence)
         detail = {"step": said.step, "direction": said.direction, "attempt": effect.attempt,
@@ -167,8 +175,13 @@ async def note(connection: Connection, schema: str, act: Act, word: str, detail:
     await again(connection, go)
 
 
-def check_statement(seen: Seen, effect: EffectRow, *, landed: bool) -> None:
-    """Raise `Unsafe` unless a statement about this effect can mean anything."""
+def check_statement(
+    seen: Seen, effect: EffectRow, *, landed: bool, lateness: timedelta | None = None
+) -> None:
+    """Raise `Unsafe` unless a statement about this effect can mean anything.
+
+    lateness: how long after its deadline it may still land; None: not known, or somebody answers for it.
+    """
     if landed and (effect.proof == UNSTORABLE or waits_for_hands(seen, effect)):
         return
     if effect.status not in {EffectStatus.SENT, EffectStatus.DOUBT}:
@@ -182,6 +195,13 @@ def check_statement(seen: Seen, effect: EffectRow, *, landed: bool) -> None:
         left = (effect.deadline_at - seen.now).total_seconds()
         raise Unsafe(
             f"the call of {effect.step} is under way, for {left:.0f} s at the most: wait for its outcome"
+        )
+    quiet = None if landed or lateness is None else effect.deadline_at + lateness
+    if quiet is not None and seen.now < quiet:
+        left = (quiet - seen.now).total_seconds()
+        raise Unsafe(
+            f"{effect.step} may still land for {left:.0f} s, so nobody can know yet: look again after that, and state "
+            "it then; --yes states it now, and you answer for what is on its way"
         )
 
 
@@ -204,7 +224,9 @@ def _statement(seen: Seen, effect: EffectRow, act: Act, said: Said) -> list[Evid
     if said.result is not None:
         by_hand = waits_for_hands(seen, effect)
         return [StatedLanded(effect.attempt, act.who, act.because, said.result, by_hand)]
-    never: list[Evidence] = [StatedNever(effect.attempt, act.who, act.because)]
+    never: list[Evidence] = [
+        StatedNever(effect.attempt, act.who, act.because, None if said.insists else seen.now)
+    ]
     if effect.direction is Direction.BACKWARD:  # an undo that never landed must be sent anew
         never.append(RetryAsked(act.who, act.because, seen.now))
     return never

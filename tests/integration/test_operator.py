@@ -59,6 +59,19 @@ async def test_what_nobody_can_ask_about_is_never_retried_and_always_explained(s
     assert await chain_is_whole(desk) == []
 
 
+async def test_nobody_can_know_that_it_never_landed_before_it_cannot_land_any_more(shop: Working) -> None:
+    """S37 with S16: what may still be on its way is told, with the time; who insists answers for it."""
+    desk = shop.engine.operator("ann")
+    await shop.parked(faxing, "f", key="f")
+    with pytest.raises(Unsafe, match=r"fax#1 may still land for \d+ s.*look again after that"):
+        await desk.resolve("f", "fax", landed=False, because="they have nothing yet")
+    preview = await desk.preview_statement("f", "fax", landed=False)
+    assert "may still land" in (preview.refused or "")
+    assert rows.saga_of(shop.url, "f")["status"] == "parked"
+    await desk.resolve("f", "fax", landed=False, because="they will send it back unread", force=True)
+    assert (await desk.wait("f", "10s")).status == "compensated"
+
+
 @pytest.mark.parametrize(("landed", "status"), [(True, "completed"), (False, "compensated")])
 async def test_a_statement_carries_the_saga_to_its_right_end(
     shop: Working, landed: bool, status: str
@@ -66,7 +79,9 @@ async def test_a_statement_carries_the_saga_to_its_right_end(
     """S37: landed goes on with the stated result, never undoes what was done before; who and why are kept."""
     desk = shop.engine.operator("ann")
     await shop.parked(faxing, "f", key="f")
-    resolution = await desk.resolve("f", "fax", landed=landed, because="I called them", result="by hand")
+    resolution = await desk.resolve(
+        "f", "fax", landed=landed, because="I called them", result="by hand", force=not landed
+    )
     assert resolution.acted is not None
     assert resolution.answer is None
     assert (await desk.wait("f", "10s")).status == status
@@ -121,7 +136,7 @@ async def test_a_word_that_the_service_agrees_with_is_stated(shop: Working) -> N
     """Never, and the service knows nothing: stated, and the saga is undone."""
     desk = shop.engine.operator("ann")
     await shop.parked(paying, "lost", key="p")
-    resolution = await desk.resolve("p", "charge", landed=False, because="b")
+    resolution = await desk.resolve("p", "charge", landed=False, because="b", force=True)
     assert resolution.answer is not None
     assert resolution.answer.answer == "not_found"
     assert (await desk.wait("p", "10s")).status == "compensated"
@@ -221,7 +236,7 @@ async def test_a_refund_that_never_landed_is_sent_anew(shop: Working) -> None:
     await desk.cancel("v", because="b")
     await rows.until(shop.url, "v", "status = 'parked' AND direction = 'backward'")
     desk_sagas.VAGUE.clear()
-    await desk.resolve("v", "refund", landed=False, because="they never got it")
+    await desk.resolve("v", "refund", landed=False, because="they never got it", force=True)
     assert (await desk.wait("v", "10s")).status == "compensated"
     assert rows.effects_of(shop.url, "v")["charge#1", "backward"]["attempt"] == 2
 
@@ -235,7 +250,7 @@ async def test_without_a_worker_nobody_asks_and_the_way_out_is_named(desk: Opera
         await desk.probe("p", "charge")
     with pytest.raises(NoWorker):
         await desk.resolve("p", "charge", landed=False, because="b")
-    resolution = await desk.resolve("p", "charge", landed=False, because="b", no_probe=True)
+    resolution = await desk.resolve("p", "charge", landed=False, because="b", no_probe=True, force=True)
     assert resolution.acted is not None
     assert resolution.acted.status == "ready"
     with pytest.raises(StillProcessing, match="saga why"):

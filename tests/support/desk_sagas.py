@@ -6,7 +6,7 @@ its reply, one with "stubborn" refuses its refund.
 
 from saga import Answer, Call, Engine, Landed, NotFound, Refused, Service, Unknown, saga, step
 
-psp = Service("psp", lateness="2s", staleness="0s")
+psp = Service("psp", lateness="0s", staleness="0s")
 dark = Service("dark", lateness="1h")
 
 SAYS: dict[str, Answer[dict[str, str]]] = {}

@@ -28,6 +28,7 @@ from tests.support.observed import (
     NO,
     UNHEARD,
     asked,
+    at,
     intended,
     late,
     pending,
@@ -256,6 +257,14 @@ def test_s37_a_statement_settles_a_doubt_and_stays_flagged() -> None:
     never = found(intended(), Lost(1), StatedNever(1, "ada", "asked them"))
     assert (landed.outcome, landed.basis) == (Succeeded('"x"', rule="statement"), Basis.STATEMENT)
     assert (never.outcome, never.basis) == (NotExecuted("asked them", rule="statement"), Basis.STATEMENT)
+
+
+@pytest.mark.parametrize(("seconds", "believed"), [(0, False), (69, False), (70, True), (None, True)])
+def test_s37_never_counts_from_when_nothing_can_land_any_more(seconds: int | None, believed: bool) -> None:
+    """S16: before that nobody can know; `None` is the word of somebody who answers for what is on its way."""
+    said = StatedNever(1, "ada", "they have nothing", None if seconds is None else at(seconds))
+    outcome = proves(intended(), Lost(1), said, promises=FORGETFUL)
+    assert isinstance(outcome, NotExecuted if believed else Unknown)
 
 
 def test_s37_never_does_not_speak_of_attempts_after_it() -> None:
