@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
+import psycopg
 import pytest
 
 from saga.store import leases, sagas, views
 from saga.store import statements as sql
+from saga.store.patience import answering
 from saga.store.sql import Statement
-from saga.testing.store import Fate
+from saga.testing.store import Database, Direct, Fate, LoopTimers, Session
+from saga.testing.store.messages import Block
 from tests.support.stores import LONG_AGO, NAME, a_saga, a_worker, running, saga_id, worker_id
 from tests.support.worlds import World
 
@@ -132,6 +136,7 @@ def test_an_injected_error_strikes_where_it_is_told(world: World) -> None:
     saga = world.saga(1)
     assert saga is not None
     assert saga["inbox"] == 0
+    assert session.block is Block.IDLE
     assert world.send(session, "ROLLBACK", (views.SECRET, {})) == ["ROLLBACK", "SELECT 1"]
 
 
@@ -171,3 +176,37 @@ def test_the_victim_of_a_circle_is_who_looks_first(world: World) -> None:
     world.send(two, wake(1))
     world.time.pass_by(1.0)
     assert (world.said(one), world.said(two)) == (["40P01"], ["UPDATE 1"])
+
+
+def test_a_hook_may_end_the_session_that_asks_it(world: World) -> None:
+    """Between two statements, inside of one: nothing of it stays; at a COMMIT its fate decides, and nobody hears of it."""
+    for hook in ("between", "amid", "fate"):
+        session, other = world.session(), world.session()
+
+        def strike(asked: Session, struck: Session = session) -> None:
+            if asked is struck:
+                asked.terminate(None)
+
+        def commit(asked: Session, strike: Callable[[Session], None] = strike) -> Fate:
+            strike(asked)
+            return Fate.VERIFIED
+
+        setattr(world.database, hook, commit if hook == "fate" else strike)
+        assert world.send(session, "BEGIN", wake(1), "COMMIT") == ["ended None"]
+        setattr(world.database, hook, None)
+        saga = world.saga(1)
+        assert saga is not None
+        assert saga["inbox"] == (hook == "fate")
+        assert world.send(other, "BEGIN", wake(1), "ROLLBACK") == ["BEGIN", "UPDATE 1", "ROLLBACK"]
+
+
+async def test_whoever_gives_up_on_a_silent_wire_finds_the_connection_broken() -> None:
+    """As `saga.store.patience` does it: the server is asked to stop, then the socket is shut down."""
+    database = Database(LoopTimers())
+    silent = Direct(LoopTimers())
+    silent.send = lambda *_: None  # type: ignore[method-assign]
+    connection = database.connect(silent)
+    with pytest.raises(psycopg.OperationalError):
+        async with answering(cast("Any", connection), 0.01):
+            await connection.execute("BEGIN")
+    assert (connection.closed, connection.broken, database.sessions) == (True, True, {})

@@ -13,6 +13,7 @@ from saga.testing.store.messages import (
     Block,
     Command,
     Course,
+    Model,
     Notice,
     Pause,
     Refusal,
@@ -34,12 +35,14 @@ class Backend:
     Attributes:
         database: whose it is.
         pid: its number.
+        ended: why there is no session any more, or None.
         listens: the channels that it listens to.
     """
 
     def __init__(self, database: Database, pid: int) -> None:
         self.database = database
         self.pid = pid
+        self.ended: Refusal | None = None
         self._session = cast("Session", self)  # nothing else is ever made of it
         self._transaction: Transaction | None = None
         self._answers: list[Result | Refusal | None] = []
@@ -85,6 +88,8 @@ class Backend:
                 seconds = between(self._session)
                 if seconds is not None:
                     yield Pause(seconds)
+            if self.ended is not None:
+                return  # a hook has ended it in the middle
             if self._skipping:
                 answers.append(None)
                 continue
@@ -93,8 +98,8 @@ class Backend:
                 answers.append(course if isinstance(course, Result) else (yield from course))
             except Refusal as refusal:
                 answers.append(refusal)
-                self._fail()
-        if request.sync:
+                self._fail(command.model)
+        if request.sync and self.ended is None:
             self._sync()
 
     def _carry_out(self, command: Command) -> Result | Course:
@@ -107,7 +112,7 @@ class Backend:
         if self._fails:
             self._fail_as_told(model.name)
         if model.frames is not None:
-            return self._frame(model.frames, command)
+            return self._frame(model.frames)
         transaction = self._transaction
         if transaction is None:
             transaction = self._transaction = Transaction(self._session, explicit=False)
@@ -124,7 +129,7 @@ class Backend:
                 del self._fails[at]
                 raise Refusal(sqlstate, f"injected at {name}")
 
-    def _frame(self, tag: Tag, command: Command) -> Result:
+    def _frame(self, tag: Tag) -> Result:
         transaction = self._transaction
         if tag is Tag.BEGIN:
             if transaction is None:
@@ -134,17 +139,14 @@ class Backend:
             else:
                 transaction.explicit = True
             return Result(Tag.BEGIN)
-        if tag in {Tag.COMMIT, Tag.ROLLBACK}:
-            self._transaction = None
-            if transaction is None:
-                return Result(tag)
-            if tag is Tag.ROLLBACK or transaction.failed:
-                transaction.rollback()
-                return Result(Tag.ROLLBACK)
-            return self._commit(transaction)
-        assert tag is Tag.LISTEN, "the only other one"
-        self.listens[command.values["channel"]] = None
-        return Result(Tag.LISTEN)
+        assert tag in {Tag.COMMIT, Tag.ROLLBACK}, "the only other ones"
+        self._transaction = None
+        if transaction is None:
+            return Result(tag)
+        if tag is Tag.ROLLBACK or transaction.failed:
+            transaction.rollback()
+            return Result(Tag.ROLLBACK)
+        return self._commit(transaction)
 
     def _commit(self, transaction: Transaction) -> Result:
         fate = self.database.commit(transaction)
@@ -154,17 +156,17 @@ class Backend:
             )
         return Result(Tag.ROLLBACK if fate.name == "ROLLED_BACK" else Tag.COMMIT)
 
-    def _fail(self) -> None:
+    def _fail(self, model: Model) -> None:
+        """Its locks go at once; the block stays until the client ends it, and does not where COMMIT itself failed."""
         self._skipping = True
         transaction = self._transaction
         if transaction is None:
             return
-        if transaction.explicit:
+        transaction.rollback()
+        if transaction.explicit and model.frames is not Tag.COMMIT:
             transaction.failed = True
-            transaction.rollback()  # its locks go at once; the block stays until the client ends it
         else:
             self._transaction = None
-            transaction.rollback()
 
     def _sync(self) -> None:
         """The end of a request: what was not begun by a BEGIN is committed."""

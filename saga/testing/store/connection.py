@@ -20,6 +20,7 @@ from psycopg.sql import Composable
 
 from saga.testing.store.cursor import Cursor, Pipeline, Transacting, fill
 from saga.testing.store.messages import Block, Command, Notice, Notification, Refusal, Reply, Request
+from saga.testing.store.values import as_text, has_texts
 
 if TYPE_CHECKING:
     from saga.testing.store.session import Session
@@ -129,6 +130,22 @@ class Connection:
                 self.wire.close(self.session)
             self.lose(Refusal(None, "the connection is closed"))
 
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        """Ask the server to stop what is running; whether it hears it is the wire's business."""
+        del timeout
+        self.wire.cancel(self.session)
+
+    def fileno(self) -> int:
+        """No socket. Production asks for its number to shut it down (`saga.store.patience`), so that is what it does.
+
+        Raises:
+            psycopg.OperationalError: it is closed already.
+        """
+        self._check_open()
+        self.wire.close(self.session)
+        self.lose()
+        return -1
+
     async def commit(self) -> None:
         """End a transaction that is open."""
         if self.block is not Block.IDLE:
@@ -192,9 +209,9 @@ class Connection:
         values = {name: params[name] for name in model.names}
         for name, value in values.items():
             if isinstance(value, str):
-                values[name] = _text(value)
-            elif value.__class__ is list and value and _has_texts(value):
-                values[name] = [_text(item) if isinstance(item, str) else item for item in value]
+                values[name] = as_text(value)
+            elif value.__class__ is list and value and has_texts(value):
+                values[name] = [as_text(item) if isinstance(item, str) else item for item in value]
         return Command(model, values)
 
     async def request(self, request: Request) -> Reply:
@@ -277,16 +294,3 @@ class Connection:
             return await self.request(Request([command]))
         finally:
             await self.lock.acquire()
-
-
-def _has_texts(values: list[object]) -> bool:
-    return any(isinstance(item, str) for item in values)
-
-
-def _text(value: str) -> str:
-    """A text as it arrives: no member of an enum any more."""
-    if "\x00" in value:
-        raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
-    if not value.isascii():
-        value.encode()
-    return value if value.__class__ is str else str.__str__(value)

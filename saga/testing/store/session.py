@@ -35,7 +35,6 @@ class Session(Backend):
 
     Attributes:
         pid: its number.
-        ended: why there is no session any more, or None.
         blocked_by: the transaction whose end its statement waits for.
         listens: the channels that it listens to.
         heard: is given what the server says unasked; the client's connection sets it.
@@ -43,7 +42,6 @@ class Session(Backend):
 
     def __init__(self, database: Database, pid: int) -> None:
         super().__init__(database, pid)
-        self.ended: Refusal | None = None
         self.blocked_by: Transaction | None = None
         self.heard: Callable[[Unasked], None] | None = None
         self._work: Generator[Wait, None, None] | None = None
@@ -51,6 +49,7 @@ class Session(Backend):
         self._answer: Answer | None = None
         self._vanished = False
         self._interrupt: Refusal | None = None
+        self._running = False
         self._timers: list[Cancel] = []
 
     # What clients and wires do.
@@ -72,7 +71,7 @@ class Session(Backend):
     def vanish(self) -> None:
         """The client is gone: what is running runs to its end, then the session ends and rolls back."""
         self._vanished = True
-        if self._work is None:
+        if self._work is None and self.ended is None:
             self._end(gone(None))
 
     def terminate(self, sqlstate: str | None = "57P01") -> None:
@@ -99,10 +98,11 @@ class Session(Backend):
         work = self._work
         if work is None or self.ended is not None or self.blocked_by is not None:
             return
-        try:
-            interrupt, self._interrupt = self._interrupt, None
-            waits = next(work) if interrupt is None else work.throw(interrupt)
-        except StopIteration:
+        waits = self._resume_work(work)
+        if self.ended is not None:
+            work.close()  # a hook has ended it in the middle
+            return
+        if waits is None:
             self._done()
             return
         if isinstance(waits, Pause):
@@ -113,6 +113,17 @@ class Session(Backend):
             self.blocked_by = holder
             holder.waiters.append(self)
             self._timers = limits_of(self, holder)
+
+    def _resume_work(self, work: Generator[Wait, None, None]) -> Wait | None:
+        """Go on with a request; what it waits for, or None when it is done."""
+        interrupt, self._interrupt = self._interrupt, None
+        self._running = True
+        try:
+            return next(work) if interrupt is None else work.throw(interrupt)
+        except StopIteration:
+            return None
+        finally:
+            self._running = False
 
     def push(self, notification: Notification) -> None:
         """Tell the client something unasked."""
@@ -147,6 +158,7 @@ class Session(Backend):
 
     def _done(self) -> None:
         self._work = None
+        self._interrupt = None  # it came too late
         if self._in_sync:
             self._hand_over()
         if self._work is not None:
@@ -188,7 +200,7 @@ class Session(Backend):
         work, self._work = self._work, None
         transaction, self._transaction = self._transaction, None
         self.database.ended(self)
-        if work is not None:
+        if work is not None and not self._running:
             work.close()
         if transaction is not None:
             transaction.rollback()

@@ -119,6 +119,8 @@ class Transaction:
         """Let others run between the look and the locks, where the hook says so."""
         assert self.database.amid is not None, "looked at before"
         seconds = self.database.amid(self.session)
+        if self.session.ended is not None:
+            raise self.session.ended  # the hook has ended it: nothing may be locked any more
         if seconds is not None:
             found = list(found)
             yield Pause(seconds)

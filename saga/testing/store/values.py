@@ -6,6 +6,8 @@ import json
 from datetime import timedelta
 from functools import lru_cache
 
+import psycopg
+
 from saga.testing.store.messages import Refusal
 
 _BLANKS = " \t\n\r"
@@ -48,3 +50,21 @@ def shown(milliseconds: int) -> str:
         if milliseconds % size == 0:
             return f"{milliseconds // size}{unit}"
     return f"{milliseconds}ms"
+
+
+def has_texts(values: list[object]) -> bool:
+    """Whether any of them is a text."""
+    return any(isinstance(item, str) for item in values)
+
+
+def as_text(value: str) -> str:
+    """A text as it arrives: no member of an enum any more.
+
+    Raises:
+        psycopg.DataError, UnicodeEncodeError: it cannot be one of Postgres.
+    """
+    if "\x00" in value:
+        raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+    if not value.isascii():
+        value.encode()
+    return value if value.__class__ is str else str.__str__(value)
