@@ -9,10 +9,11 @@ import sys
 
 def tell_on_signal() -> None:
     """From now on, in this process. Its loop must run in the main thread."""
-    signal.signal(signal.SIGUSR2, lambda *_: _tell())
+    signal.signal(signal.SIGUSR2, _tell)
 
 
-def _tell() -> None:
+def _tell(number: int, frame: object) -> None:
+    del number, frame
     for task in asyncio.all_tasks():
         sys.stderr.write(f"--- {task.get_name()} {task.get_coro()!r}\n")
         for frame in _frames(task.get_coro()):
