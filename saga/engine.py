@@ -24,7 +24,7 @@ from saga.handle import Handle
 from saga.ids import uuid7
 from saga.registry import Registry
 from saga.store import migrate, starts, urls, views
-from saga.store.connections import Connection, connect
+from saga.store.connections import Connection, connect, verified
 from saga.store.patience import answering
 from saga.store.starts import NewSaga, Started
 from saga.store.views import SagaState
@@ -188,7 +188,7 @@ class Engine:
         new = self.new(saga, input, key)
         if within is not None:
             return self.started(saga, new, await starts.start_async(within, self.schema, new), within=True)
-        async with self.connection() as connection, connection.transaction():
+        async with self.connection() as connection, verified(connection):
             started = await starts.start_own(connection, self.schema, new)
         return self.started(saga, new, started, within=False)
 

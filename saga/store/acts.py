@@ -23,7 +23,7 @@ from saga.store import audit
 from saga.store import statements as sql
 from saga.store.batch import evidence_rows
 from saga.store.changes import EvidenceWrite
-from saga.store.connections import Connection
+from saga.store.connections import CommitNotVerified, Connection, verified
 from saga.store.requests import HINT
 from saga.store.sagas import EffectRow
 from saga.store.sql import Statement
@@ -202,8 +202,13 @@ async def again(connection: Connection, go: Callable[[], Awaitable[T]]) -> T:
     """Run a transaction, and run it again when another act took its number, or a lock order was unlucky."""
     for _ in range(TRIES):
         try:
-            async with connection.transaction():
+            async with verified(connection):
                 return await go()
-        except (errors.UniqueViolation, errors.SerializationFailure, errors.DeadlockDetected):
+        except (
+            errors.UniqueViolation,
+            errors.SerializationFailure,
+            errors.DeadlockDetected,
+            CommitNotVerified,
+        ):
             continue
     raise SagaError("too many operators act at once: try again")

@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncCursor
 
 from saga.store import statements as sql
 from saga.store.changes import EvidenceWrite, Intent, OutcomeWrite, Unit, Written
+from saga.store.connections import CommitNotVerified, Connection
 from saga.store.sql import Statement
 
 Row = tuple[Any, ...]
-Connection = AsyncConnection[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,6 @@ class Done:
     now: datetime
     written: list[Written]
     claimed: list[Row]
-
-
-class CommitNotVerified(Exception):
-    """COMMIT did not answer COMMIT: the transaction was rolled back without an error (S6)."""
 
 
 def fold(pending: list[Unit], limit: int) -> list[Unit]:

@@ -1,13 +1,17 @@
 """psycopg connections as the store wants them.
 
-Rule: `json` comes back as the text that was stored, because decoding is the business of the step's types and
-because a decoded and encoded dict may not be the same text.
+Rules that hold here: `json` comes back as the text that was stored, because decoding is the business of the step's
+types and because a decoded and encoded dict may not be the same text; what a transaction wrote is only taken for
+written when COMMIT answered COMMIT (S6).
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.types.string import TextLoader
 
@@ -29,3 +33,26 @@ async def connect(conninfo: str) -> Connection:
     connection = await AsyncConnection.connect(conninfo, autocommit=True, application_name="saga")
     connection.adapters.register_loader("json", TextLoader)
     return connection
+
+
+class CommitNotVerified(psycopg.OperationalError):
+    """COMMIT did not answer COMMIT: the transaction was rolled back without an error (S6). Do it again."""
+
+
+@contextlib.asynccontextmanager
+async def verified(connection: Connection) -> AsyncGenerator[None]:
+    """One transaction, whose COMMIT is verified by its own answer.
+
+    Raises:
+        CommitNotVerified: nothing is written.
+    """
+    await connection.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(psycopg.Error):
+            await connection.execute("ROLLBACK")
+        raise
+    commit = await connection.execute("COMMIT")
+    if commit.statusmessage != "COMMIT":
+        raise CommitNotVerified(f"COMMIT answered {commit.statusmessage}")

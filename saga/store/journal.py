@@ -21,8 +21,6 @@ from saga.logs import log
 from saga.store.batch import (
     Batch,
     ClaimRequest,
-    CommitNotVerified,
-    Connection,
     Done,
     Lane,
     Row,
@@ -31,6 +29,7 @@ from saga.store.batch import (
     write,
 )
 from saga.store.changes import DeclaredDead, NotStorable, Unit
+from saga.store.connections import Connection
 from saga.store.patience import answering, connect_within
 
 BATCH_LIMIT = 500
@@ -170,7 +169,7 @@ class Journal:
                     if done is None:
                         done = await write(connection, self._lane, batch, boot)
                 await self._confirm_replica(connection)
-            except (psycopg.Error, UnicodeError, CommitNotVerified) as error:
+            except (psycopg.Error, UnicodeError) as error:
                 await self._disconnect()  # its transaction may still be open there
                 sqlstate = getattr(error, "sqlstate", None)
                 if (

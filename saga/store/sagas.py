@@ -14,17 +14,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
-
 from saga.core.evidence import Evidence, decode
 from saga.core.model import Direction, EffectStatus
 from saga.core.verdict import contradiction
 from saga.store import statements as sql
 from saga.store.batch import evidence_rows
 from saga.store.changes import EvidenceWrite
+from saga.store.connections import Connection, verified
 from saga.store.sql import Statement
-
-Connection = AsyncConnection[tuple[Any, ...]]
 
 WAKE = Statement(
     "wake",
@@ -155,7 +152,7 @@ async def witness(
     Where `seen` (None: it cannot matter) contradicts what the effect was settled as, the saga is alarmed, and taken up again if it has ended and
     the effect has landed after all. Returns the alarm.
     """
-    async with connection.transaction():
+    async with verified(connection):
         await connection.execute(WAKE.on(schema).encode(), {"id": saga_id})  # the saga's lock comes first
         where = {"saga": saga_id, "step": write.step, "direction": write.direction.value}
         row = await (await connection.execute(EFFECT_NOW.on(schema).encode(), where)).fetchone()

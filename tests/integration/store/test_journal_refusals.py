@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from saga import Engine
 from saga.core.model import SagaStatus
-from saga.store.batch import CommitNotVerified, Connection
 from saga.store.changes import DeclaredDead, NotStorable, SagaWrite, Unit
+from saga.store.connections import CommitNotVerified, Connection
 from saga.store.urls import conninfo
+from tests.support.definitions import saga_of, sound
 from tests.support.lanes import (
     add_sagas,
     asleep,
@@ -175,6 +177,18 @@ async def test_a_silent_rollback_is_noticed(database_url: str) -> None:
         with pytest.raises(CommitNotVerified):
             await write_by_hand(connection, hand.lane, unit(ids[0], intent()))
         assert await one(eye, "SELECT count(*) FROM saga.effect") == 0
+
+
+async def test_a_start_that_was_silently_rolled_back_is_no_start(database_url: str) -> None:
+    """Nobody is given a handle on a saga that is not there; the same start may simply be made again."""
+    async with Engine(database_url, sagas=[saga_of(sound())]) as engine:
+        async with engine.connection() as connection:
+            roll_back_instead(connection)
+        with pytest.raises(CommitNotVerified):
+            await engine.start(engine.definition("one"), "a", key="k")
+        await engine.close()
+        handle = await engine.start(engine.definition("one"), "a", key="k")
+        assert (await handle.view()).status == "processing"
 
 
 async def test_the_journal_writes_again_what_was_silently_rolled_back(database_url: str) -> None:

@@ -1,0 +1,113 @@
+"""The simulation itself: it drives the production modules, it is deterministic, and it exercises every rule."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import saga.core.decide
+import saga.core.facts
+import saga.core.unwind
+import saga.core.verdict
+import saga.testing
+import saga_worker.settler
+from saga.store import journal
+from saga_worker import worker
+from tests.proof import runs
+from tests.proof.coverage import Lines
+from tests.proof.profiles import PROFILES
+from tests.proof.runs import Plan, run
+
+ROOT = Path(__file__).parent.parent.parent
+RULES = (saga.core.decide, saga.core.verdict, saga.core.unwind, saga.core.facts)
+UNREACHABLE = {
+    "return AwaitReply()": "a settler waits for its own call, and never asks meanwhile",
+    "return Action.AWAIT": "the same",
+    "return Stage.IN_FLIGHT": "the same",
+    "return Action.SEND  # S5": "the first intent goes with the saga's own write, before a settler asks",
+    "return Send(1)": "the same",
+    "return Action.SETTLE  # never sent": "the same",
+    'return NotExecuted("never sent"': "the same",
+    "raise IllegalTransition": "proven unreachable",
+    "case _:  # pyright: ignore": "proven unreachable",
+    "raise StillInDoubt": "a plan is frozen when everything is settled",
+}
+"""Lines of the rules that no simulation can reach, and why."""
+
+
+def test_the_simulation_drives_the_production_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What decides, writes and works in a run is what is shipped: each is seen at work."""
+    seen: Counter[str] = Counter()
+
+    def counted(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            seen[name] += 1
+            return real(*args, **more)
+
+        monkeypatch.setattr(module, name, call)
+
+    counted(saga_worker.settler, "decide")
+    counted(journal, "write")
+    counted(worker.Worker, "_one_life")
+    run(Plan(3, "full", 10, 0.1))
+    assert seen["decide"] > 10
+    assert seen["write"] > 30
+    assert seen["_one_life"] >= 3
+    for name, module in list(sys.modules.items()):
+        if name.startswith("saga_worker"):
+            assert _file(module).is_relative_to(ROOT / "workers" / "saga_worker")
+
+
+def _file(module: ModuleType) -> Path:
+    return Path(str(module.__file__)).resolve()
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    """Faults, ledger and ends: a failure can be replayed."""
+    first, again, other = (run(Plan(seed, "successes", 20, 0.2)) for seed in (5, 5, 6))
+    assert (first.digest, first.faults, first.ends) == (again.digest, again.faults, again.ends)
+    assert first.digest != other.digest
+
+
+def test_a_run_is_explained_by_the_faults_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted violation is cut down to the one fault that causes it, with the command that replays it."""
+
+    def cries(record: Any) -> Any:
+        return [v for v in [saga.testing.invariants.Violation("I0", "k1", "it was refused")]
+                if any(e.action == "refused" for e in record.ledger.entries)]  # fmt: skip
+
+    monkeypatch.setattr(runs, "broken", cries)
+    ran = next(r for r in (run(Plan(seed, "full", 20, 0.2)) for seed in range(40)) if r.violations)
+    story = runs.explained(ran)
+    assert "it takes 1 of" in story
+    assert "a refusal at call" in story
+    assert f"SEED={ran.plan.seed}" in story
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_every_line_of_the_rules_is_exercised() -> None:
+    """A rule that no run exercises is proven by none."""
+    lines = Lines(*RULES)
+    with lines.watched():
+        for seed in range(3):
+            for profile in PROFILES:
+                run(Plan(seed, profile, 60, 0.25))
+    missed = [
+        f"{module}:{number} {text}"
+        for module, numbers in lines.missed().items()
+        for number in numbers
+        if not any(known in (text := _line(module, number)) for known in UNREACHABLE)
+    ]
+    assert missed == []
+
+
+def _line(module: str, number: int) -> str:
+    return _file(sys.modules[module]).read_text().splitlines()[number - 1].strip()
