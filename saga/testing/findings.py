@@ -74,14 +74,18 @@ def step_of(identity: str) -> str:
     return identity.rpartition("/")[2].partition("#")[0]
 
 
+def in_words(taken: Sequence[tuple[Fault, Passed | None]]) -> tuple[str, ...]:
+    """A path, a few words a fault."""
+    return tuple(_fault(fault, passed) for fault, passed in taken)
+
+
 def findings(
     record: Record,
-    taken: Sequence[tuple[Fault, Passed | None]],
+    path: tuple[str, ...],
     limits: Mapping[str, int],
     reason: str | None,
 ) -> list[Finding]:
-    """All that is wrong with one path. limits: how often each step may stand; once, where nothing is said."""
-    path = tuple(_fault(fault, passed) for fault, passed in taken)
+    """All that is wrong with one path, which is given in words. limits: how often each step may stand; once, where nothing is said."""
     (claim,) = record.sagas
     found = [Finding(says, path, traits) for says, traits in _standing(record, claim, limits)]
     if claim.park_cause in CODE:
@@ -116,7 +120,7 @@ def _standing(
         elif undone and stands > 0:
             found.append(
                 (
-                    f"the saga was undone, and {_effects(stands)} of {name} stands",
+                    f"the saga was undone, and {_counting(stands, 'effect')} of {name} stands",
                     _traits(record, claim, step, parts),
                 )
             )
@@ -125,14 +129,14 @@ def _standing(
 
 def _counted(name: str, parts: Mapping[str, int], may: int) -> str:
     where = ", ".join(identity for identity, count in parts.items() if count)
-    total = _effects(sum(parts.values()))
+    total = _counting(sum(parts.values()), "effect")
     if len(parts) == 1:
         return f"{total} of {name}"
     return f"{total} of {name} ({where}), and {may} without faults: if that is meant, say stands={{{name}: {sum(parts.values())}}}"
 
 
-def _effects(count: int) -> str:
-    return "1 effect" if count == 1 else f"{count} effects"
+def _counting(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _traits(
@@ -182,11 +186,11 @@ def told(saga: SagaDefinition[Any, Any], wrong: Sequence[tuple[list[Finding], Re
         for finding in found:
             kinds.setdefault(finding.says, []).append((finding, record))
     lines = [f"sweep of {saga.name}: {len(wrong)} of {paths} paths end badly"]
-    for says, all_of_it in list(kinds.items())[:SHOWN]:
+    for all_of_it in list(kinds.values())[:SHOWN]:
         finding, record = all_of_it[0]
-        more = f"   (and on {len(all_of_it) - 1} more paths)" if len(all_of_it) > 1 else ""
-        lines += ["", f"  {finding}{more}", *(f"    {line}" for line in ledger_lines(record))]
-        del says
+        more = len(all_of_it) - 1
+        also = f"   (and on {_counting(more, 'more path')})" if more else ""
+        lines += ["", f"  {finding}{also}", *(f"    {line}" for line in ledger_lines(record))]
     if len(kinds) > SHOWN:
         lines += ["", f"  and {len(kinds) - SHOWN} more kinds of trouble"]
     return "\n".join(lines)
@@ -199,11 +203,12 @@ def ledger_lines(record: Record) -> list[str]:
         for e in record.ledger.entries
         if e.action is not Action.FENCED
     ]
+    lines = lines or ["the ledgers are empty"]
     lines += [
-        f"{'':12}the saga is {claim.status}" + (f" ({claim.park_cause})" if claim.park_cause else "")
+        f"{'':14}the saga is {claim.status}" + (f" ({claim.park_cause})" if claim.park_cause else "")
         for claim in record.sagas
     ]
-    return lines or ["the ledger is empty"]
+    return lines
 
 
 def _what(identity: str, direction: Direction) -> str:

@@ -34,7 +34,7 @@ from saga.testing.simulation.chance import Chance, Scripted
 from saga.testing.simulation.ledger import Ledger, Named
 from saga.testing.simulation.machine import Machine, Process
 from saga.testing.simulation.network import Network
-from saga.testing.stage import GrowingEngine, Stage
+from saga.testing.stage import GrowingEngine, NotHere, Stage
 from saga_worker import Worker
 from saga_worker.effects import LiveEffect
 
@@ -131,6 +131,8 @@ class RealStage(Stage):
 
     async def start(self, saga: SagaDefinition[In, Out], input: In, key: str) -> Handle[Out]:
         """Start a saga."""
+        if "engine" not in self.__dict__:
+            raise NotHere("a world on Postgres begins with `async with world(postgres=True) as real:`")
         self.engine.learn(saga)
         await self.engine.prepare()
         if not self._crews:

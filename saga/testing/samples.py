@@ -65,8 +65,12 @@ def _sample(kind: Any, text: str) -> Any:
 
 
 def _filled(kind: Any, inside: tuple[Any, ...], text: str) -> Any:
-    fixed = kind is tuple and inside and inside[-1] is not Ellipsis
-    return kind([_sample(one, text) for one in inside] if fixed else [])
+    return kind([_sample(one, text) for one in inside] if _is_fixed(kind, inside) else [])
+
+
+def _is_fixed(kind: object, inside: tuple[Any, ...]) -> bool:
+    """Whether it is a tuple of so many values, one by one."""
+    return kind is tuple and bool(inside) and inside[-1] is not Ellipsis
 
 
 def _made(kind: Any, text: str) -> Any:

@@ -19,7 +19,7 @@ from saga.core.promises import Kind
 from saga.definition import SagaDefinition
 from saga.handle import Handle, SagaView
 from saga.testing.driving import VirtualEngine
-from saga.testing.findings import Finding, Passed, findings, step_of, told
+from saga.testing.findings import Finding, Passed, findings, in_words, step_of, told
 from saga.testing.invariants.record import Record, Shown
 from saga.testing.planning import Plans
 from saga.testing.simulation.chance import Scripted
@@ -50,14 +50,16 @@ Outside = Callable[[Callable[[], "Walked"]], Awaitable["Walked"]]
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep has seen. ended: paths by the customer's word. parked: by the cause, in the words of the engine.
+    """What a sweep has seen: `paths` of them. Each has ended, or is parked and waits for a person.
 
-    paths: how many. Each path has either ended or is parked.
+    ended: how many, by the customer's word. parked: how many, by the cause. how: the first path to each of these words
+    and causes, in words.
     """
 
     paths: int
     ended: Counter[str]
     parked: Counter[str]
+    how: dict[str, str]
 
 
 class Pathed(Scripted):
@@ -128,6 +130,7 @@ class Walked:
     record: Record
     view: SagaView
     cause: str | None
+    path: tuple[str, ...]
 
 
 @dataclass
@@ -156,7 +159,8 @@ class Sweep:
         Raises:
             AssertionError: with all that was found on the paths with the fewest faults.
         """
-        paths, ended, parked = 0, Counter[str](), Counter[str]()
+        __tracebackhide__ = True
+        paths, ended, parked, how = 0, Counter[str](), Counter[str](), dict[str, str]()
         level: list[tuple[Script, int]] = [((), 0)]
         for depth in range(faults + 1):
             deeper: list[tuple[Script, int]] = []
@@ -166,16 +170,16 @@ class Sweep:
                 paths += 1
                 if one.findings:
                     wrong.append(one)
-                elif one.cause is not None:
-                    parked[one.cause] += 1
                 else:
-                    ended[str(one.view.status)] += 1
+                    word = one.cause or str(one.view.status)
+                    (parked if one.cause else ended)[word] += 1
+                    how.setdefault(word, ", ".join(one.path) or "without any fault")
                 if depth < faults:
                     deeper += _after(one.chance, script, passed)
             if wrong:
                 raise AssertionError(told(self.saga, [(one.findings, one.record) for one in wrong], paths))
             level = deeper
-        return Swept(paths, ended, parked)
+        return Swept(paths, ended, parked, how)
 
     def run(self, script: Script) -> Walked:
         """One path, from an empty world on."""
@@ -202,10 +206,9 @@ class Sweep:
         if self._clean is None:
             self._clean = _applied(record, self.key)
         limits = {**self._clean, **self.may_stand}
-        found = findings(
-            record, [(f, path.passed.get(f.point)) for f in chance.taken], limits, row["park_reason"]
-        )
-        return Walked(chance, found, record, view, row["park_cause"])
+        faults = in_words([(fault, path.passed.get(fault.point)) for fault in chance.taken])
+        found = findings(record, faults, limits, row["park_reason"])
+        return Walked(chance, found, record, view, row["park_cause"], faults)
 
 
 def _applied(record: Record, key: str) -> Counter[str]:

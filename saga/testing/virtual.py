@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 TAKEOVER_S = 15.0
 """From a worker's death until another has its sagas: the lease of a production worker by default."""
+STARTED_S = 0.1
+"""By then the first worker works."""
 LEASE_S = 30 * 86400.0
 PACE = Pace(beat=43200.0, eager=3600.0, look=3600.0, round=3600.0, reap=3600.0)
 """Hardly ever: what is due is looked for when it is due."""
@@ -78,7 +80,7 @@ class Virtual(Planning, Simulation):
 
         self.database.model.fate = noticed
         self.add_worker()
-        self.machine.run(1.0)
+        self.machine.run(STARTED_S)
 
     # Workers.
 

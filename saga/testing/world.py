@@ -199,6 +199,7 @@ class World:
             AssertionError: an effect stands twice, the code failed or does not fit its own record, or a saga neither
                 ended nor was parked; in words, with the path and the ledger.
         """
+        __tracebackhide__ = True
         if not isinstance(self._stage, VirtualStage):
             raise NotHere("a sweep needs virtual time: use the fixture itself, without postgres=True")
         walk = Sweep(saga, input, key, self._plans, parse(within).total_seconds())
