@@ -36,8 +36,10 @@ START = Statement(
 )
 TAKEN = Statement(
     "taken",
-    "Locks nothing. Zero rows: whoever had the key has rolled back since; start again.",
-    "SELECT CAST(id AS text), input_hash FROM {s}.saga WHERE name = %(name)s AND key = %(key)s",
+    "Locks the saga's key, which nothing in the engine waits for: a transaction that only reads would be acknowledged"
+    " although the one whose row it found still waits for a synchronous replica, and is lost with the primary."
+    " Zero rows: whoever had the key has rolled back since; start again.",
+    "SELECT CAST(id AS text), input_hash FROM {s}.saga WHERE name = %(name)s AND key = %(key)s FOR KEY SHARE",
 )
 
 
