@@ -272,8 +272,11 @@ def from_row(row: EffectRow, seen: list[Evidence], handlers: Handlers, clocks: C
         first_intent=row.first_intent_at, deadline=row.deadline_at, key_expires=row.key_expires_at,
         ended=row.ended_at, doubt_since=row.doubt_since, completion=row.completion, by_statement=row.by_statement,
     )  # fmt: skip
-    left = row.deadline_at + step.service.promises.lateness - clocks.now()
-    effect.quiet_boot = clocks.boot() + left.total_seconds()
+    landing = effect.policy.timeout + step.service.promises.lateness
+    left = (row.deadline_at + step.service.promises.lateness - clocks.now()).total_seconds()
+    # The database's clock may have jumped since the intent: what we have not seen pass ourselves, we wait for (S16).
+    left = max(left, landing.total_seconds() - clocks.passed_since(row.intent_at))
+    effect.quiet_boot = clocks.boot() + left
     if row.status is EffectStatus.SENT:
         effect.observe(Intended(row.attempt, row.intent_at, row.deadline_at), Lost(row.attempt))
         effect.status = EffectStatus.DOUBT

@@ -58,3 +58,21 @@ def test_a_clock_that_jumps_back_only_delays() -> None:
     clocks.observe(0, now, now, THERE)
     clocks.observe(0, now + 0.001, now + 0.001, THERE - timedelta(hours=1))
     assert clocks.now() < THERE
+
+
+def test_a_jump_of_the_databases_clock_lets_nothing_pass() -> None:
+    """S16: how long ago an intent was, is counted from the first commit that this worker saw behind it."""
+    clocks, now = Clocks(LEASE), boottime()
+    clocks.observe(0, now - 1, now - 1, THERE)
+    clocks.observe(0, now, now, THERE + timedelta(hours=1))
+    assert clocks.now() >= THERE + timedelta(hours=1)
+    assert clocks.passed_since(THERE + timedelta(seconds=1)) < 1
+
+
+def test_what_was_before_the_first_commit_passed_since_then_at_least() -> None:
+    """A worker cannot have seen more pass than its own life."""
+    clocks, now = Clocks(LEASE), boottime()
+    assert clocks.passed_since(THERE) == 0
+    clocks.observe(0, now - 3, now - 3, THERE)
+    assert 3 <= clocks.passed_since(THERE - timedelta(days=1)) < 3 + boottime() - now + 0.1
+    assert clocks.passed_since(THERE + timedelta(days=1)) == 0
