@@ -1,4 +1,4 @@
-"""What the simulated services promise: ten kinds, from one that remembers all to one that cannot even be asked.
+"""What the simulated services promise: twelve kinds, from one that remembers all to one that cannot even be asked.
 
 Rules that hold here: times are short, because only their order matters to the rules; everything that a profile
 leaves open is used against the engine.
@@ -19,12 +19,17 @@ WATCH_FOR = "6s"
 
 @dataclass(frozen=True)
 class Profile:
-    """One kind of service. probe: it has a status endpoint, and for undos too. step: options of every step."""
+    """One kind of service. probe: it has a status endpoint, and for undos too. step: options of every step.
+
+    lies: by how many seconds at most it breaks the lateness that it declares. lags: every answer is as stale as declared.
+    """
 
     name: str
     promises: dict[str, Any]
     probe: bool = True
     step: dict[str, Any] = field(default_factory=dict[str, Any])
+    lies: float = 0.0
+    lags: bool = False
 
     @property
     def dedups(self) -> bool:
@@ -51,6 +56,8 @@ PROFILES = {
         Profile("voids", {**SUCCESSES, "voids_by_key": True}),
         Profile("short-keys", {"remembers": "all", "key_lifetime": "5s"}),
         Profile("once", {}, probe=False, step={"at_most_once": True}),
-        Profile("lags", {"staleness": "1s"}, step={"watch_for": WATCH_FOR}),
+        Profile("lags", {"staleness": "1s"}, step={"watch_for": WATCH_FOR}, lags=True),
+        Profile("liar", {}, step={"watch_for": WATCH_FOR}, lies=3.0),
+        Profile("liar-undone", {}, step={"watch_for": WATCH_FOR, "late": "compensate"}, lies=3.0),
     )
 }

@@ -19,6 +19,10 @@ from saga.service import Service
 from tests.proof.profiles import PROFILES, QUICK, TIMEOUT, Profile
 
 DEADLINES = {"deadline": "400ms"}
+PATIENT = "4s"
+"""A budget that is longer than a worker's lease, and than a worker is frozen: then the lease decides whether it may send."""
+PATIENT = "4s"
+"""A budget that is longer than a worker's lease, and than a worker is frozen: then the lease decides whether it may send."""
 Steps = dict[str, Any]
 Function = Callable[[str], Coroutine[Any, Any, str]]
 
@@ -44,6 +48,7 @@ def make_step(
     }  # fmt: skip
     if not undo:
         options["undo"] = "nothing"
+        options.pop("late", None)
 
     if sync:
 
@@ -138,7 +143,7 @@ def _twice(s: Steps) -> Function:
 
 def _repeatable(profile: Profile, service: Service) -> Any:
     """A step of which a duplicate is acceptable; it gives up soon."""
-    options = {
+    options: dict[str, Any] = {
         "watch_for": None,
         "at_most_once": False,
         "retry": Retry(4, first="20ms", most="200ms", give_up="1s"),
@@ -148,7 +153,7 @@ def _repeatable(profile: Profile, service: Service) -> Any:
 
 def _accepting(profile: Profile, service: Service) -> Any:
     """A step whose doubt is accepted where nothing settles it."""
-    options = {"settle_within": "1s", "in_doubt": "accept"}
+    options: dict[str, Any] = {"settle_within": "1s", "in_doubt": "accept"}
     return make_step(profile, service, "notify", undo=False, **options)
 
 
@@ -172,6 +177,12 @@ def shapes(profile_name: str) -> dict[str, Shape]:
     sync = {**steps, "charge": make_step(profile, services["bank"], "charge", sync=True)}
     reads = {**steps, "reserve": make_step(profile, services["stock"], "reserve", reads=True, undo=False)} \
         if not profile.step else steps  # fmt: skip
+    patient = steps if profile.name == "short-keys" else {
+        **steps, "charge": make_step(profile, services["bank"], "charge", timeout=PATIENT, settle_within="12s"),
+    }  # fmt: skip
+    patient = steps if profile.name == "short-keys" else {
+        **steps, "charge": make_step(profile, services["bank"], "charge", timeout=PATIENT, settle_within="12s"),
+    }  # fmt: skip
     kinds = {**steps, "reserve": _repeatable(profile, services["stock"]),
              "ship": _accepting(profile, services["post"])}  # fmt: skip
     made: list[tuple[str, Function, Steps, frozenset[str] | None]] = [
@@ -185,6 +196,8 @@ def shapes(profile_name: str) -> dict[str, Shape]:
         ("twice", _twice(steps), steps, frozenset({"charge#1", "charge#2"})),
         ("reads", _linear(reads), reads, None),
         ("kinds", _linear(kinds), kinds, None),
+        ("patient", _linear(patient), patient, _LINE),
+        ("patient", _linear(patient), patient, _LINE),
         ("deadline", _linear(steps), steps, _LINE),
     ]
     return {

@@ -1,6 +1,7 @@
 """I4: no compensation is sent while an effect of the saga is in doubt.
 
-Read off the ledger: after the first request to undo anything, no forward effect of that saga lands any more.
+Read off the ledger: after the first request to undo anything, no forward effect of that saga lands any more; but for one
+whose doubt its step accepts, which has nothing to undo (S24).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from saga.core.model import Direction
+from saga.core.promises import InDoubt
 from saga.testing.invariants.record import Record
 from saga.testing.simulation.ledger import Action
 
@@ -23,8 +25,14 @@ def broken(record: Record) -> Iterator[tuple[str, str]]:
                 entry.action is Action.APPLIED
                 and entry.at > undone_from
                 and record.exact(saga, entry.named.step)
+                and not _accepted(record, saga, entry.named.step)
             ):
                 yield saga, f"{entry.named.step} landed after the saga had begun to undo"
         for one in sent:
             if one.named.direction is Direction.FORWARD and one.at > undone_from:
                 yield saga, f"{one.named.step} was sent after the saga had begun to undo"
+
+
+def _accepted(record: Record, saga: str, step: str) -> bool:
+    policy = record.policy(saga, step)
+    return policy is not None and policy.in_doubt is InDoubt.ACCEPT

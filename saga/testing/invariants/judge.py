@@ -21,6 +21,7 @@ from saga.testing.invariants import (
     i14_surplus_found,
     i15_one_decides,
     i16_shown_is_true,
+    i17_cancel_holds,
 )
 from saga.testing.invariants.record import Record, Violation
 
@@ -44,9 +45,23 @@ ALL: dict[str, Invariant] = {
     "I14": i14_surplus_found.broken,
     "I15": i15_one_decides.broken,
     "I16": i16_shown_is_true.broken,
+    "I17": i17_cancel_holds.broken,
 }
+
+
+_OF_HONEST = frozenset({"I1", "I2", "I3", "I4", "I6", "I7", "I10", "I16"})
+"""What holds only where no operator has stated what is not so."""
+_OF_PUNCTUAL = frozenset({"I1", "I4", "I6", "I16"})
+"""What holds only where nothing lands later than its service declares; then I2, I3 and I14 ask for an alarm."""
 
 
 def broken(record: Record) -> list[Violation]:
     """Every violation in this record."""
-    return [Violation(name, saga, says) for name, ask in ALL.items() for saga, says in ask(record)]
+    found = [Violation(name, saga, says) for name, ask in ALL.items() for saga, says in ask(record)]
+    return [v for v in found if not _excused(v, record)]
+
+
+def _excused(violation: Violation, record: Record) -> bool:
+    if not record.honest and violation.invariant in _OF_PUNCTUAL:
+        return True
+    return violation.saga in record.misled and violation.invariant in _OF_HONEST

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -39,7 +40,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class EffectClaim:
-    """What the engine's row says of one effect. doubted_for: seconds, until the saga's row was last written."""
+    """What the engine's row says of one effect. doubted_for: seconds, until the saga's row was last written.
+
+    intended_at: when its newest attempt was made durable, by the database's clock.
+    """
 
     step: str
     name: str
@@ -50,6 +54,15 @@ class EffectClaim:
     by_statement: bool
     position: int
     doubted_for: float | None
+    intended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A cancel that an operator was told is requested. at: by the database's clock, when they were told."""
+
+    saga: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +86,8 @@ class SagaClaim:
 class Record:
     """All of one run. expects: by saga, the steps that must stand when it has completed, where that is known.
 
-    watched: that the late watches ran to their end. acts: how many acts of operators were acknowledged.
-    honest: that every service kept its promises, so that nothing landed late.
+    honest: that every service kept its promises, so that nothing landed late. misled: of which an operator stated what
+    is not so; told: of which the truth came later. intrusions: writes and sends of whoever had no right to.
     """
 
     ledger: Ledger
@@ -88,6 +101,10 @@ class Record:
     chain_faults: list[str] = field(default_factory=list[str])
     failures: list[str] = field(default_factory=list[str])
     unrest: list[str] = field(default_factory=list[str])
+    misled: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
+    cancelled: list[Cancelled] = field(default_factory=list[Cancelled])
+    intrusions: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     @cached_property
     def lines(self) -> dict[str, list[Entry]]:

@@ -7,30 +7,30 @@ seed, or by its faults alone.
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-import psycopg
-
 from saga.call import Call
 from saga.core.model import Direction
 from saga.definition import SagaDefinition
 from saga.engine import Engine
-from saga.errors import SagaError
 from saga.ports import Ports
 from saga.testing.invariants.record import Record, Shown
 from saga.testing.simulation.chance import Chance
+from saga.testing.simulation.customers import customer
+from saga.testing.simulation.database import SimulatedDatabase
+from saga.testing.simulation.desk import Desk
+from saga.testing.simulation.engine import CANARY, engine_of
 from saga.testing.simulation.ledger import Ledger, Named
 from saga.testing.simulation.machine import Machine, Process, Threads
-from saga.testing.simulation.network import CALL_FAULTS, PROBE_FAULTS, Network, StandIn, faults_of
+from saga.testing.simulation.network import CALL_FAULTS, PROBE_FAULTS, StandIn, faults_of
 from saga.testing.simulation.service import FakeService
-from saga.testing.simulation.wire import BATCH_FAULTS, FREEZE, KILL, STOP, Around, SimulatedDatabase
+from saga.testing.simulation.watching import Watch, WatchedNetwork
+from saga.testing.simulation.wire import BATCH_FAULTS, FREEZE, KILL, STOP, Around
 from saga_worker import Worker
 from saga_worker.clocks import Pace
 from saga_worker.effects import LiveEffect
@@ -38,28 +38,18 @@ from saga_worker.effects import LiveEffect
 BOOT_AT = 1_000_000.0
 EPOCH_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 RESTART_S = 0.2
-CANARY = "canary-7b1f"
-"""The secret of simulated engines: it must not be seen anywhere (I13)."""
 LOOK_EVERY_S = 0.1
 DRIFT = 0.01
 """How far two machines' clocks drift apart, at most: far more than any real ones."""
 
 
-class SimulatedEngine(Engine):
-    """The production engine; its database is the one of the machine that it runs on."""
-
-    async def prepare(self) -> None:
-        """There is nothing to check."""
-
-    @cached_property
-    def url(self) -> str:
-        """A name that nobody connects to."""
-        return "postgresql://simulated/simulated"
-
-
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a run is set up. lease in seconds; points: see `Around`; slow: how long a service takes that takes its time, in seconds."""
+    """How a run is set up. lease in seconds; points: see `Around`; slow: how long a service takes that takes its time, in seconds.
+
+    lies: by how many seconds at most a late request breaks what its service declares. lags: every status answer is as stale
+    as it may be.
+    """
 
     workers: int = 2
     lanes: int = 1
@@ -71,7 +61,10 @@ class Setting:
     batch_faults: tuple[str, ...] = BATCH_FAULTS
     points: frozenset[str] | None = None
     moments: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
     moment_every: float = 0.25
+    lies: float = 0.0
+    lags: bool = False
     pace: Pace = field(default_factory=Pace)
 
 
@@ -109,13 +102,17 @@ class Simulation:
             self.setting.points,
         )
         self.database = SimulatedDatabase(around)
+        self.watch = Watch(self.database.model, self.setting.lease)
+        self.desk = Desk(self)
         self.shown: list[Shown] = []
         self.starts: list[Start] = []
         self.failures: list[str] = []
+        self.logged: list[str] = []
+        self._quiet_from = 0.0
         self._services: dict[str, FakeService] = {}
         self._lives = 0
         self._workers: list[Process] = []
-        self._acknowledged: set[str] = set()
+        self.acknowledged: set[str] = set()
 
     # What the network asks (`Host`).
 
@@ -148,7 +145,10 @@ class Simulation:
     def lateness(self, effect: LiveEffect, call: Call) -> float:
         """Behind its deadline, and within what the service declares."""
         lateness = effect.step.service.promises.lateness.total_seconds()
-        return call.remaining() + lateness * (0.1 + 0.8 * self.chance.share(f"late {call.saga} {call.step}"))
+        share = self.chance.share(f"late {call.saga} {call.step}")
+        if self.setting.lies:
+            return call.remaining() + lateness + self.setting.lies * share
+        return call.remaining() + lateness * (0.1 + 0.8 * share)
 
     def value(self, effect: LiveEffect, call: Call) -> Any:
         """What a success of it gives."""
@@ -175,7 +175,7 @@ class Simulation:
         self.starts.append(start)
 
         def come() -> None:
-            self._process(f"customer of {start.key}").begin(self._customer(start))
+            self._process(f"customer of {start.key}").begin(customer(self, start))
 
         self.machine.later(start.at, come)
 
@@ -191,7 +191,8 @@ class Simulation:
         """Work until all is at rest and nothing can land any more, at most `limit` virtual seconds; whether it is."""
         for _ in range(self.setting.workers):
             self.add_worker()
-        if self.setting.moments:
+        self._quiet_from = faults_until if self.setting.operators else 0.0
+        if self.setting.moments or self.setting.operators:
             self.machine.later(self.setting.moment_every, lambda: self._moment(faults_until))
         rested = self._until(self._at_rest, limit)
         if rested:
@@ -203,12 +204,25 @@ class Simulation:
         return Record(
             self.ledger, self.database.claims(self.engine), self.shown, {s.key: s.expects for s in self.starts},
             rested, chain_faults=self.database.chain_faults(), unrest=self.database.unrest(), failures=self.failures,
-            texts=self.database.texts, canary=CANARY,
+            texts=self._texts, canary=CANARY, honest=not self.setting.lies, intrusions=self._intrusions(),
+            misled=frozenset(self.desk.misled), told=frozenset(self.desk.told), cancelled=self.desk.cancelled,
         )  # fmt: skip
 
     def close(self) -> None:
         """End it."""
         self.machine.close()
+
+    def visitor(self, name: str) -> Process:
+        """A process that comes once."""
+        self._lives += 1
+        return self._process(f"{name} {self._lives}")
+
+    def _texts(self) -> Iterator[str]:
+        yield from self.logged
+        yield from self.database.texts()
+
+    def _intrusions(self) -> list[tuple[str, str]]:
+        return [(self.database.key_of(str(saga)), says) for saga, says in self.watch.found]
 
     def _until(self, done: Callable[[], bool], limit: float) -> bool:
         met = [False]
@@ -223,14 +237,19 @@ class Simulation:
         return met[0]
 
     def _at_rest(self) -> bool:
-        return len(self._acknowledged) == len(self.starts) and self.database.at_rest()
+        if self.machine.now < self._quiet_from or self.desk.busy:
+            return False
+        return len(self.acknowledged) == len(self.starts) and self.database.at_rest()
 
     def _moment(self, faults_until: float) -> None:
         """A moment at which something may happen that nobody asked for."""
         now = self.machine.now
-        what = self.chance.fault("moment", self.setting.moments, now)
+        what = self.chance.fault("moment", self.setting.moments, now) if self.setting.moments else None
         if what is not None:
             self._happen(what)
+        act = self.chance.fault("operator", self.setting.operators, now) if self.setting.operators else None
+        if act is not None:
+            self.desk.happen(act)
         if now + self.setting.moment_every < faults_until:
             self.machine.later(self.setting.moment_every, lambda: self._moment(faults_until))
 
@@ -273,7 +292,9 @@ class Simulation:
             self.engine, concurrency=setting.concurrency, lanes=setting.lanes,
             lease=timedelta(seconds=setting.lease), drain_within="500ms", threads=1, pace=setting.pace,
         )  # fmt: skip
-        worker.performer = StandIn(1, Network(self, process))
+        worker.performer = StandIn(
+            1, WatchedNetwork(self, process, self.watch, lambda: worker.id, lags=setting.lags)
+        )
         self._stops[process.name] = worker.stop
         try:
             await worker.run()
@@ -286,23 +307,5 @@ class Simulation:
     def _stops(self) -> dict[str, Callable[[], None]]:
         return {}
 
-    async def _customer(self, start: Start) -> None:
-        """Start it until the database says that it is started, then look at it until it has ended."""
-        handle = None
-        while handle is None:
-            with suppress(psycopg.Error, SagaError):
-                handle = await self.engine.start(start.definition, start.value, key=start.key)
-            await asyncio.sleep(0.05)
-        self._acknowledged.add(start.key)
-        status, pause = "", 0.1
-        while status in {"", "processing"} or self.database.watches():
-            with suppress(psycopg.Error, SagaError):
-                status = str((await handle.view()).status)
-                self.shown.append(Shown(self.machine.now, start.key, status, len(self.ledger.entries)))
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 2.0)
 
-
-def engine_of(definitions: Sequence[SagaDefinition[Any, Any]], secret: str = CANARY) -> Engine:
-    """An engine for any number of runs with these definitions."""
-    return SimulatedEngine(sagas=definitions, secret=secret)
+__all__ = ["CANARY", "Setting", "Simulation", "Start", "engine_of"]

@@ -6,20 +6,14 @@ killed is noticed by the server only behind what it had sent; each request is on
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from saga.core.model import Direction, EffectStatus, SagaStatus
-from saga.engine import Engine
-from saga.store.audit import Entry, broken_at
-from saga.testing.invariants.record import EffectClaim, SagaClaim
+from saga.core.model import SagaStatus
 from saga.testing.simulation.chance import Chance
-from saga.testing.simulation.ledger import Named
 from saga.testing.simulation.machine import Machine, Process
 from saga.testing.store.connection import Connection
-from saga.testing.store.database import Database, Fate
+from saga.testing.store.database import Fate
 from saga.testing.store.messages import Reply, Request
 from saga.testing.store.session import Session
 from saga.testing.store.timers import Cancel
@@ -33,11 +27,17 @@ BATCH_LOST, BATCH_KILLED_BEFORE, BATCH_KILLED, BATCH_UNANSWERED, BATCH_SPLIT = (
     "the worker is frozen in the middle of its request",
 )
 SERIALIZATION, SHUT_OUT = "the database reports a serialization failure", "the database ends the session"
-ROLLED_BACK, UNCONFIRMED = "COMMIT is rolled back without an error", "the replica does not confirm a COMMIT"
+ROLLED_BACK, UNCONFIRMED, OVERTAKEN = (
+    "COMMIT is rolled back without an error",
+    "the replica does not confirm a COMMIT",
+    "the replica does not confirm a COMMIT, and takes over",
+)
 BATCH_FAULTS = (
     BATCH_LOST, BATCH_KILLED_BEFORE, BATCH_KILLED, BATCH_UNANSWERED, BATCH_SPLIT, SERIALIZATION, SHUT_OUT,
-    ROLLED_BACK, UNCONFIRMED,
+    ROLLED_BACK, UNCONFIRMED, OVERTAKEN,
 )  # fmt: skip
+CUSTOMER_FAULTS = (BATCH_LOST, BATCH_UNANSWERED, SERIALIZATION, SHUT_OUT, ROLLED_BACK)
+"""What can happen to a request of somebody who starts sagas and looks at them; UNCONFIRMED is a worker's to heed."""
 CRASH, FAILOVER, JUMP = (
     "the database crashes",
     "the replica takes over",
@@ -90,8 +90,11 @@ class Around:
 class ProcessWire:
     """The connection of one process."""
 
-    def __init__(self, around: Around, process: Process, fates: dict[int, Fate]) -> None:
+    def __init__(
+        self, around: Around, process: Process, fates: dict[int, Fate], happen: Callable[[str], None]
+    ) -> None:
         self._around = around
+        self._happen = happen
         self._process = process
         self._fates = fates
         self._last = 0.0
@@ -115,6 +118,8 @@ class ProcessWire:
                 self._break(session)
             elif fault != BATCH_KILLED:
                 self._after(f"reply {what}", lambda: process.inside(deliver, reply))
+            if fault == OVERTAKEN:  # soon, but not before the client may have acted on the reply
+                self._after("take over", lambda: self._happen(FAILOVER))
 
         if fault == BATCH_SPLIT and len(request.commands) > 1:
             self._send_in_two(session, request, what, answer)
@@ -137,11 +142,18 @@ class ProcessWire:
 
     def _fault(self, what: str, request: Request) -> str | None:
         around = self._around
-        if not around.faults or not (what and self._process.name.startswith("worker")):
+        if not around.faults or not what:
             return None
         if around.points is not None and not any(c.model.name in around.points for c in request.commands):
             return None
-        return around.chance.fault(f"database {what}", around.faults, around.machine.now)
+        if self._process.name.startswith("worker"):
+            return around.chance.fault(f"database {what}", around.faults, around.machine.now)
+        known = tuple(fault for fault in around.faults if fault in CUSTOMER_FAULTS)
+        return (
+            around.chance.fault(f"database of a customer: {what}", known, around.machine.now)
+            if known
+            else None
+        )
 
     def _prepare(self, session: Session, fault: str | None) -> None:
         if fault == SERIALIZATION:
@@ -150,7 +162,7 @@ class ProcessWire:
             session.fail_next("57P01")
         elif fault == ROLLED_BACK:
             self._fates[session.pid] = Fate.ROLLED_BACK
-        elif fault == UNCONFIRMED:
+        elif fault in {UNCONFIRMED, OVERTAKEN}:
             self._fates[session.pid] = Fate.UNCONFIRMED
 
     def _send_in_two(
@@ -160,7 +172,8 @@ class ProcessWire:
         half = int(around.chance.share(f"half {what}") * (len(request.commands) - 1)) + 1
         first, rest = request.split(half)
         self._after(f"ask {what}", lambda: session.run(first, answer))
-        process.freeze()
+        # At the end of this turn: nothing freezes it between its last check and a send but what `lateness` covers (S11).
+        around.machine.later(0.0, process.freeze)
 
         def go_on() -> None:
             process.thaw()
@@ -181,123 +194,6 @@ class ProcessWire:
         when = max(machine.now + TRANSIT_S * self._around.chance.share(what), self._last)
         self._last = when + 1e-9
         machine.later(when - machine.now, act)
-
-
-class SimulatedDatabase:
-    """The model of the store, with the connections of all processes."""
-
-    def __init__(self, around: Around) -> None:
-        self._around = around
-        self._timers = MachineTimers(around.machine)
-        self._fates: dict[int, Fate] = {}
-        self._connections: dict[Process, list[Connection]] = {}
-        self._keys: dict[str, str] = {}
-        self.model = Database(self._timers)
-        self.model.fate = lambda session: self._fates.pop(session.pid, Fate.VERIFIED)
-
-    async def connect(self, process: Process) -> Connection:
-        """A connection of this process.
-
-        Raises:
-            psycopg.OperationalError: the database is down.
-        """
-        wire = ProcessWire(self._around, process, self._fates)
-        wire.connection = self.model.connect(wire)
-        self._connections.setdefault(process, []).append(wire.connection)
-        return wire.connection
-
-    def vanished(self, process: Process) -> None:
-        """A process was killed: the server notices behind what it had sent."""
-        for connection in self._connections.pop(process, []):
-            self._around.machine.later(NOTICED_S, connection.session.vanish)
-
-    def happen(self, what: str) -> None:
-        """Something that befalls the database."""
-        machine, chance = self._around.machine, self._around.chance
-        if what == JUMP:
-            self.model.offset += JUMP_S * chance.share("jump")
-            return
-        if what == FAILOVER:
-            self.model.failover(lambda lost: int(chance.share("survive") * (lost + 1)))
-        else:
-            self.model.crash()
-        self.model.up = False
-
-        def up() -> None:
-            self.model.up = True
-
-        machine.later(0.3, up)
-
-    # What the simulation asks about the rows, outside every transaction.
-
-    def rows(self, table: str) -> Iterator[dict[str, Any]]:
-        """The committed rows of a table."""
-        for row in getattr(self.model.tables, table).rows.values():
-            if row.committed is not None:
-                yield row.committed
-
-    def key_of(self, saga_id: str) -> str:
-        """The business key of a saga."""
-        keys = self._keys
-        if saga_id not in keys:
-            keys.update((str(row["id"]), row["key"]) for row in self.rows("saga"))
-        return keys[saga_id]
-
-    def intended(self, named: Named, attempt: int) -> bool:
-        """Whether the intent of this attempt is committed."""
-        effects = self.model.tables.effect
-        found = (row.committed for row in effects.by_key.get(named.key, ()))
-        return any(row is not None and row["attempt"] >= attempt for row in found)
-
-    def at_rest(self) -> bool:
-        """Whether no saga moves any more."""
-        return all(row["status"] in AT_REST for row in self.rows("saga"))
-
-    def unrest(self) -> list[str]:
-        """What still moves, for people."""
-        return [f"{r['key']} is {r['status']}" for r in self.rows("saga") if r["status"] not in AT_REST]
-
-    def watches(self) -> bool:
-        """Whether a late watch is open."""
-        return any(True for _ in self.rows("watch"))
-
-    def claims(self, engine: Engine) -> list[SagaClaim]:
-        """What the rows say of every saga."""
-        effects: dict[Any, list[EffectClaim]] = {}
-        written = {row["id"]: row["updated_at"] for row in self.rows("saga")}
-        for row in self.rows("effect"):
-            since = row["doubt_since"]
-            doubted = None if since is None else (written[row["saga_id"]] - since).total_seconds()
-            effects.setdefault(row["saga_id"], []).append(
-                EffectClaim(
-                    row["step"], _step_name(row["step"]), Direction(row["direction"]), EffectStatus(row["status"]),
-                    row["attempt"], row["probes"], row["by_statement"], row["position"], doubted,
-                )
-            )  # fmt: skip
-        return [
-            SagaClaim(
-                row["key"], engine.definition(row["name"], row["version"]), SagaStatus(row["status"]),
-                Direction(row["direction"]), row["park_cause"], row["alarm"], tuple(effects.get(row["id"], [])),
-            )
-            for row in self.rows("saga")
-        ]  # fmt: skip
-
-    def chain_faults(self) -> list[str]:
-        """What is wrong with the chain of the audit."""
-        names = ("number", "at", "who", "act", "saga_id", "because", "detail", "previous", "digest")
-        entries = [Entry(*(row[name] for name in names)) for row in self.rows("audit")]
-        broken = broken_at(sorted(entries, key=lambda e: e.number))
-        return [] if broken is None else [f"the audit is broken at number {broken}"]
-
-    def texts(self) -> Iterator[str]:
-        """Everything that is stored, as text."""
-        for table in ("saga", "effect", "evidence", "watch", "worker", "request", "audit"):
-            for row in self.rows(table):
-                yield json.dumps(row, default=str)
-
-
-def _step_name(identity: str) -> str:
-    return identity.rpartition("/")[2].partition("#")[0]
 
 
 def _named(request: Request) -> str:

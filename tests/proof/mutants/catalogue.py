@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants import sending, settling, storing, undoing
+from tests.proof.mutants import sending, settling, storing, undoing, watching
 from tests.proof.mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -10,4 +10,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *settling.MUTANTS,
     *undoing.MUTANTS,
     *storing.MUTANTS,
+    *watching.MUTANTS,
 )

@@ -96,7 +96,9 @@ MUTANTS = (
                 "first_intent=row.first_intent_at, deadline=row.deadline_at,",
                 "first_intent=row.first_intent_at, deadline=clocks.now() - step.service.promises.lateness,",
             ),
-            Hunk(EFFECTS, "clocks.boot() + left.total_seconds()", "clocks.boot()"),
+            Hunk(
+                EFFECTS, "effect.quiet_boot = clocks.boot() + left\n", "effect.quiet_boot = clocks.boot()\n"
+            ),
         ),
         profiles=("forgets",),
     ),

@@ -34,7 +34,7 @@ MUTANTS = (
         "one-quiet-read",
         "S16",
         "one “not found” after quiescence is enough, so what lags behind is believed",
-        (Hunk(VERDICT, "QUIET_READS = 2\n", "QUIET_READS = 1\n"),),
+        (Hunk(VERDICT, _QUIET, "    return bool(reads)\n"),),
         profiles=("lags",),
     ),
     Mutant(
@@ -93,19 +93,7 @@ MUTANTS = (
             ),
         ),
         profiles=("successes",),
-    ),
-    Mutant(
-        "kept-error-is-sent-again",
-        "S20",
-        "a service that replays its stored error is sent the same again and again",
-        (
-            Hunk(
-                "saga/core/facts.py",
-                "isinstance(newest, Refused) or _replayed(effect) or",
-                "isinstance(newest, Refused) or",
-            ),
-        ),
-        profiles=("replays-errors",),
+        faults=40,
     ),
     Mutant(
         "parked-at-the-first-doubt",
