@@ -21,8 +21,6 @@ from tests.proof.profiles import PROFILES, QUICK, TIMEOUT, Profile
 DEADLINES = {"deadline": "400ms"}
 PATIENT = "4s"
 """A budget that is longer than a worker's lease, and than a worker is frozen: then the lease decides whether it may send."""
-PATIENT = "4s"
-"""A budget that is longer than a worker's lease, and than a worker is frozen: then the lease decides whether it may send."""
 Steps = dict[str, Any]
 Function = Callable[[str], Coroutine[Any, Any, str]]
 
@@ -180,9 +178,6 @@ def shapes(profile_name: str) -> dict[str, Shape]:
     patient = steps if profile.name == "short-keys" else {
         **steps, "charge": make_step(profile, services["bank"], "charge", timeout=PATIENT, settle_within="12s"),
     }  # fmt: skip
-    patient = steps if profile.name == "short-keys" else {
-        **steps, "charge": make_step(profile, services["bank"], "charge", timeout=PATIENT, settle_within="12s"),
-    }  # fmt: skip
     kinds = {**steps, "reserve": _repeatable(profile, services["stock"]),
              "ship": _accepting(profile, services["post"])}  # fmt: skip
     made: list[tuple[str, Function, Steps, frozenset[str] | None]] = [
@@ -196,7 +191,6 @@ def shapes(profile_name: str) -> dict[str, Shape]:
         ("twice", _twice(steps), steps, frozenset({"charge#1", "charge#2"})),
         ("reads", _linear(reads), reads, None),
         ("kinds", _linear(kinds), kinds, None),
-        ("patient", _linear(patient), patient, _LINE),
         ("patient", _linear(patient), patient, _LINE),
         ("deadline", _linear(steps), steps, _LINE),
     ]
