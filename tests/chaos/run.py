@@ -140,9 +140,8 @@ async def _rest(here: Stage) -> list[str]:
         await until(drained, DRAIN_WITHIN_S, "every worker drains")
     except NotInTime as error:
         found.append(str(error))
-    found += [
-        f"a worker left with {code}" for worker in here.crew if (code := worker.died()) not in (0, None)
-    ]
+    for number, worker in enumerate(here.crew):
+        found += worker.complaint(number)
     return found
 
 

@@ -41,6 +41,8 @@ warehouse = Service(
     "warehouse", remembers="all", key_lifetime="30d", lateness=LATE, staleness="0s", classify=probe.classify
 )
 again = Retry(attempts=40, first="50ms", most="1s")
+few = Retry(attempts=3, first="50ms", most="200ms")
+"""So few that a service that is away for a second makes the saga give up: the customer may try again."""
 
 _http = {
     name: client(lambda name=name: os.environ[f"{name.upper()}_URL"])  # type: ignore[misc]
@@ -108,7 +110,7 @@ async def release_status(call: Call, held: str, order: Order) -> Answer[None]:
     return await _asked_undo("stock", call)
 
 
-@step(bank, timeout="1s", retry=again, settle_within="2m")
+@step(bank, timeout="1s", retry=few, settle_within="2m")
 async def charge(call: Call, order: Order) -> str:
     return await _send("bank", "charge", call, order)
 
@@ -128,7 +130,7 @@ async def refund_status(call: Call, paid: str, order: Order) -> Answer[None]:
     return await _asked_undo("bank", call)
 
 
-@step(courier, timeout="1s", retry=again, settle_within="2m", watch_for="5s", late="compensate")
+@step(courier, timeout="1s", retry=few, settle_within="2m", watch_for="5s", late="compensate")
 async def book(call: Call, order: Order) -> str:
     """Nothing dedups there: only asking, and then silence, settles a doubt."""
     return await _send("courier", "book", call, order)

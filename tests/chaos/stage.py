@@ -46,6 +46,13 @@ class Hand(WorkerProcess):
         os.kill(self.pid, signal.SIGSTOP)
         return self.pid
 
+    def complaint(self, number: int) -> list[str]:
+        """What is wrong with its end: nothing, where it drained, or began while the database was away."""
+        said = self.last_words()
+        if self.died() in {0, None} or AWAY in said.rsplit("\n", 2)[-2]:
+            return []
+        return [f"worker {number} ended by itself (exit {self.died()}):\n{said}"]
+
     def tell(self) -> None:
         """What it waits for goes to its log."""
         os.kill(self.pid, signal.SIGUSR2)
@@ -79,10 +86,8 @@ class Stage:
     def tend(self) -> None:
         """A successor for whoever ended by themselves."""
         for number, worker in enumerate(self.crew):
-            if (code := worker.died()) is not None:
-                said = worker.last_words()
-                if AWAY not in said.rsplit("\n", 2)[-2]:
-                    self.gone.append(f"worker {number} ended by itself (exit {code}):\n{said}")
+            if worker.died() is not None:
+                self.gone += worker.complaint(number)
                 worker.start()
 
 
