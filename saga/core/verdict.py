@@ -227,6 +227,8 @@ def contradiction(
     outcome = _said(seen)
     if isinstance(seen, Replied) and attempts > 1 and not isinstance(outcome, Succeeded):
         return None
+    if settled is EffectStatus.SUCCEEDED and (more := _surplus([seen])):
+        return f"{len(more)} more landed under its key"  # S23
     match (settled, outcome):
         case (EffectStatus.REFUSED | EffectStatus.NOT_EXECUTED, Succeeded()):
             return f"it landed late, after it was settled as {settled.value.replace('_', ' ')}"

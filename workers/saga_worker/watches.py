@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from saga.core.evidence import Fenced, Landed, NoAnswer, Phase, Probed
+from saga.core.model import EffectStatus
 from saga.store import watches
 from saga.store.connections import Connection
 from saga.store.watches import Watch
@@ -31,8 +32,11 @@ async def _ask(worker: Worker, watch: Watch) -> None:
             return  # the code has no probe any more: the next deploy may have it again
         asked_at = worker.clocks.now()
         answer = await worker.performer.probe(effect, question(worker, watch, effect, wanted=False))
-        if isinstance(answer, Landed):
+        # S23: after a resend the one that landed is no news, and an older request may still follow it.
+        known = effect.status is EffectStatus.SUCCEEDED and isinstance(answer, Landed) and not answer.also
+        news = isinstance(answer, Landed) and not known
+        if news:
             await worker.keep(watch.saga_id, effect, Probed(effect.attempt, answer, Phase.QUIET, asked_at))
         over = watch.last and not isinstance(answer, NoAnswer)
-        if over or isinstance(answer, Landed | Fenced):
+        if over or news or isinstance(answer, Fenced):
             await watches.drop(connection, worker.schema, watch)

@@ -16,9 +16,9 @@ from saga.core.evidence import (
     StatedLanded,
     StatedNever,
 )
-from saga.core.model import EffectStatus, Kept, NotExecuted, Outcome, Refused, Succeeded, Unknown
+from saga.core.model import Kept, NotExecuted, Outcome, Refused, Succeeded, Unknown
 from saga.core.promises import Kind, Promises
-from saga.core.verdict import Basis, Verdict, contradiction, outcomes, verdict
+from saga.core.verdict import Basis, Verdict, outcomes, verdict
 from tests.support.observed import (
     BUSY,
     DONE,
@@ -28,7 +28,6 @@ from tests.support.observed import (
     NO,
     UNHEARD,
     asked,
-    at,
     intended,
     late,
     pending,
@@ -249,77 +248,6 @@ def test_what_only_reads_has_nothing_to_doubt() -> None:
     """S24: a step that changes nothing is not executed when its reply is lost."""
     assert isinstance(proves(intended(), replied(UNHEARD), kind=Kind.READS), NotExecuted)
     assert found(intended(), replied(BUSY), late(DONE), kind=Kind.READS).contradiction is None
-
-
-def test_s37_a_statement_settles_a_doubt_and_stays_flagged() -> None:
-    """The operator's word is evidence, and the verdict says that it rests on it."""
-    landed = found(intended(), Lost(1), StatedLanded(1, "ada", "saw it", '"x"'))
-    never = found(intended(), Lost(1), StatedNever(1, "ada", "asked them"))
-    assert (landed.outcome, landed.basis) == (Succeeded('"x"', rule="statement"), Basis.STATEMENT)
-    assert (never.outcome, never.basis) == (NotExecuted("asked them", rule="statement"), Basis.STATEMENT)
-
-
-@pytest.mark.parametrize(("seconds", "believed"), [(0, False), (69, False), (70, True), (None, True)])
-def test_s37_never_counts_from_when_nothing_can_land_any_more(seconds: int | None, believed: bool) -> None:
-    """S16: before that nobody can know; `None` is the word of somebody who answers for what is on its way."""
-    said = StatedNever(1, "ada", "they have nothing", None if seconds is None else at(seconds))
-    outcome = proves(intended(), Lost(1), said, promises=FORGETFUL)
-    assert isinstance(outcome, NotExecuted if believed else Unknown)
-
-
-def test_s37_never_does_not_speak_of_attempts_after_it() -> None:
-    """What was sent since is in doubt again."""
-    seen = (intended(1), Lost(1), StatedNever(1, "ada", "asked them"), intended(2, 60))
-    assert isinstance(proves(*seen, Lost(2)), Unknown)
-
-
-def test_s37_the_last_statement_counts() -> None:
-    """An operator may correct another."""
-    seen = (intended(), Lost(1), StatedNever(1, "ada", "a guess"))
-    assert isinstance(proves(*seen, StatedLanded(1, "bob", "saw it", "1")), Succeeded)
-
-
-@pytest.mark.parametrize(
-    ("evidence", "outcome"),
-    [
-        ([replied(DONE), StatedNever(1, "ada", "sure")], Succeeded),
-        ([StatedNever(1, "ada", "sure"), late(DONE)], Succeeded),
-        ([replied(NO), StatedLanded(1, "ada", "sure", "1")], Refused),
-        ([StatedLanded(1, "ada", "sure", "1"), asked(20, Fenced())], NotExecuted),
-    ],
-)
-def test_s37_proof_outranks_a_statement_and_the_contradiction_is_flagged(
-    evidence: list[Evidence], outcome: type[Outcome]
-) -> None:
-    """Whichever came first, the proof decides, and a person hears of it."""
-    result = found(intended(), *evidence)
-    assert isinstance(result.outcome, outcome)
-    assert result.contradiction is not None
-    assert "ada" in result.contradiction
-
-
-@pytest.mark.parametrize("said", [[replied(NO)], [replied(BUSY)]])
-def test_s29_what_a_person_did_by_hand_does_not_contradict_that_the_service_did_not(
-    said: list[Evidence],
-) -> None:
-    """Only that statement outranks a proof, whichever came first; without the flag the proof decides."""
-    done = StatedLanded(1, "ada", "at the counter", "null", by_hand=True)
-    for evidence in ([*said, done], [done, *said]):
-        result = found(intended(), *evidence)
-        assert result == Verdict(Succeeded("null", rule="statement"), Basis.STATEMENT)
-    plain = found(intended(), *said, StatedLanded(1, "ada", "at the counter", "null"))
-    assert not isinstance(plain.outcome, Succeeded)
-
-
-def test_s29_what_lands_besides_what_was_done_by_hand_is_told() -> None:
-    """Undone twice is one too many: in the verdict, and of an effect that is settled."""
-    done = StatedLanded(1, "ada", "at the counter", "null", by_hand=True)
-    both = found(intended(), replied(NO), done, late(DONE))
-    assert isinstance(both.outcome, Succeeded)
-    assert both.contradiction is not None
-    assert contradiction(EffectStatus.SUCCEEDED, late(DONE), by_hand=True) is not None
-    assert contradiction(EffectStatus.SUCCEEDED, late(NO), by_hand=True) is None
-    assert contradiction(EffectStatus.SUCCEEDED, late(DONE)) is None
 
 
 def test_the_order_of_the_attempts_does_not_matter_where_all_are_settled() -> None:
