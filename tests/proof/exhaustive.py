@@ -28,7 +28,7 @@ from saga.testing.simulation.service import REFUSES
 from saga.testing.simulation.simulation import Setting, Simulation, Start
 from saga.testing.simulation.wire import BATCH_KILLED, BATCH_UNANSWERED
 from saga_worker.clocks import Pace
-from tests.proof.runs import engine
+from tests.proof.runs import engine, keep_log
 from tests.proof.shapes import shapes
 
 CALLS = (KILLED_BEFORE, KILLED_AFTER, LOST, UNANSWERED, LATE, REFUSES)
@@ -88,6 +88,7 @@ def _run(profile: str, shape: str, chance: Scripted) -> list[Violation]:
         points=frozenset({"outcomes", "first_intents", "next_intents", "sagas"}),
     )  # fmt: skip
     simulation = Simulation(engine(profile), chance, setting)
+    keep_log(simulation.logged)
     found = shapes(profile)[shape]
     try:
         simulation.start(Start(found.definition, "o", "k", 0.0, found.stands))

@@ -38,7 +38,7 @@ class _Kept(logging.Handler):
 _KEPT = _Kept()
 
 
-def _keep_log(lines: list[str]) -> None:
+def keep_log(lines: list[str]) -> None:
     """From now on the log goes there, and nowhere else."""
     log = logging.getLogger("saga")
     log.handlers, log.propagate = [_KEPT], False
@@ -100,7 +100,7 @@ def run(plan: Plan, chance: Chance | None = None, setting: Setting | None = None
     )
     simulation = Simulation(engine(plan.profile), used, chosen)
     try:
-        _keep_log(simulation.logged)
+        keep_log(simulation.logged)
         for number in range(plan.sagas):
             simulation.start(_start(plan, number, used))
         rested = simulation.run(faults_until=FAULTS_FOR_S, limit=LIMIT_S)
