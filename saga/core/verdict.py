@@ -216,6 +216,15 @@ def _quiet(evidence: Iterable[Evidence], newest: int, promises: Promises) -> boo
     return len(reads) >= QUIET_READS and max(reads) - min(reads) >= promises.staleness
 
 
+def left_behind(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> bool:
+    """Whether an earlier attempt was passed over in silence, and could yet make a second effect (S16, S23)."""
+    if promises.dedups or policy.kind is not Kind.EFFECT:
+        return False
+    ends = outcomes(evidence)
+    newest = max(ends, default=0)
+    return any(isinstance(outcome, Unknown) for number, outcome in ends.items() if number < newest)
+
+
 def contradiction(
     settled: EffectStatus, seen: Evidence, *, attempts: int = 1, by_hand: bool = False
 ) -> str | None:

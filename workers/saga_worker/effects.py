@@ -27,7 +27,7 @@ from saga.core.model import (
     Succeeded,
 )  # fmt: skip
 from saga.core.promises import Policy
-from saga.core.verdict import STATEMENT, UNSTORABLE, Basis, Verdict, verdict
+from saga.core.verdict import STATEMENT, UNSTORABLE, Basis, Verdict, left_behind, verdict
 from saga.ids import uuid7
 from saga.ports import random_share
 from saga.steps import Compensation, Step
@@ -174,7 +174,8 @@ class LiveEffect:
         self.outcome = outcome
         self.unwritten = True
         self.by_statement = verdict.basis is Basis.STATEMENT
-        self.silent = verdict.basis is Basis.SILENCE
+        passed_over = left_behind(self.evidence, self.step.service.promises, self.policy)
+        self.silent = verdict.basis is Basis.SILENCE or passed_over
         self.surplus = verdict.surplus
         match outcome:
             case Succeeded():

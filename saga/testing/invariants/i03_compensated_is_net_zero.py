@@ -23,6 +23,6 @@ def broken(record: Record) -> Iterator[tuple[str, str]]:
             if entry.action is Action.APPLIED:
                 standing[step] = standing.get(step, 0) + 1
             elif entry.action is Action.UNDONE:
-                if standing.get(step, 0) == 0:
+                if standing.get(step, 0) == 0 and record.honest:
                     yield saga, f"{step} was undone, and had not landed"
                 standing[step] = standing.get(step, 0) - 1

@@ -20,7 +20,7 @@ def broken(record: Record) -> Iterator[tuple[str, str]]:
             continue
         expected = record.started.get(claim.key)
         for step, stands in sorted(record.net(claim.key).items()):
-            if not record.exact(claim.key, step):
+            if not record.exact(claim.key, step) or (stands < 0 and claim.key in record.misled):
                 continue
             if claim.status is SagaStatus.COMPENSATED and stands and not record.stands(claim.key, step):
                 yield claim.key, f"it was compensated, {step} stands {stands} times, and nobody was told"

@@ -196,7 +196,7 @@ class Simulation:
             self.machine.later(self.setting.moment_every, lambda: self._moment(faults_until))
         rested = self._until(self._at_rest, limit)
         if rested:
-            self._until(lambda: not self.on_their_way and not self.database.watches(), limit)
+            rested = self._until(self._over, limit)
         return rested
 
     def record(self, *, rested: bool) -> Record:
@@ -235,6 +235,10 @@ class Simulation:
         self.machine.later(0.0, look)
         self.machine.run(limit, lambda: met[0])
         return met[0]
+
+    def _over(self) -> bool:
+        """Whether nothing can land any more, and nothing that has is still to be taken up."""
+        return not self.on_their_way and not self.database.watches() and self._at_rest()
 
     def _at_rest(self) -> bool:
         if self.machine.now < self._quiet_from or self.desk.busy:

@@ -4,11 +4,13 @@ import pytest
 
 from saga.core.evidence import Evidence, Fenced, Landed, Lost, StatedLanded, StatedNever
 from saga.core.model import EffectStatus, NotExecuted, Outcome, Refused, Succeeded, Unknown
-from saga.core.verdict import Basis, Verdict, contradiction, verdict
+from saga.core.promises import Promises
+from saga.core.verdict import Basis, Verdict, contradiction, left_behind, verdict
 from tests.support.observed import (
     BUSY,
     DONE,
     FORGETFUL,
+    LUCKY,
     NO,
     asked,
     at,
@@ -97,6 +99,22 @@ def test_s29_what_lands_besides_what_was_done_by_hand_is_told() -> None:
     assert contradiction(EffectStatus.SUCCEEDED, late(DONE), by_hand=True) is not None
     assert contradiction(EffectStatus.SUCCEEDED, late(NO), by_hand=True) is None
     assert contradiction(EffectStatus.SUCCEEDED, late(DONE)) is None
+
+
+@pytest.mark.parametrize(
+    ("promises", "evidence", "left"),
+    [
+        (FORGETFUL, [intended(1), Lost(1), intended(2, 90), replied(DONE, 2)], True),
+        (FORGETFUL, [intended(1), replied(BUSY, 1), intended(2, 90), replied(DONE, 2)], False),
+        (FORGETFUL, [intended(1), Lost(1), replied(DONE, 1)], False),
+        (LUCKY, [intended(1), Lost(1), intended(2, 90), replied(DONE, 2)], False),
+    ],
+)
+def test_s16_what_was_passed_over_in_silence_may_still_make_a_second_effect(
+    promises: Promises, evidence: list[Evidence], left: bool
+) -> None:
+    """Only where nothing dedups, and only an attempt of which nobody knows the end."""
+    assert left_behind(evidence, promises, policy(can_probe=True)) is left
 
 
 def test_s23_more_than_one_under_a_key_contradicts_a_success() -> None:
