@@ -10,6 +10,7 @@ from tests.support import repository
 # Strings that are SQL and no Statement, by file:
 ELSEWHERE = {
     "saga/store/batch.py": "BEGIN and COMMIT frame the statements of a batch",
+    "saga/store/connections.py": "BEGIN, COMMIT and ROLLBACK frame a transaction whose COMMIT is verified",
     "saga/store/leases.py": "SET LOCAL frames the reaper's transaction",
     "saga/store/wakeups.py": "LISTEN takes an identifier and no parameter",
     "saga/store/migrate.py": "the schema itself, before any statement can be",

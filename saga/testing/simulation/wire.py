@@ -19,22 +19,23 @@ from saga.testing.store.session import Session
 from saga.testing.store.timers import Cancel
 from saga.testing.store.wire import Unasked
 
-BATCH_LOST, BATCH_KILLED_BEFORE, BATCH_KILLED, BATCH_UNANSWERED, BATCH_SPLIT = (
+BATCH_LOST, BATCH_KILLED_BEFORE, BATCH_KILLED, BATCH_UNANSWERED, BATCH_SPLIT, BATCH_SLEPT_ON = (
     "the request to the database is lost",
     "the worker is killed before it asks the database",
     "the worker is killed when it has asked the database",
     "the database's reply is lost",
     "the worker is frozen in the middle of its request",
+    "the worker is frozen when it has asked the database",
 )
 SERIALIZATION, SHUT_OUT = "the database reports a serialization failure", "the database ends the session"
 ROLLED_BACK, UNCONFIRMED, OVERTAKEN = (
-    "COMMIT is rolled back without an error",
+    "a COMMIT is rolled back without an error",
     "the replica does not confirm a COMMIT",
     "the replica does not confirm a COMMIT, and takes over",
 )
 BATCH_FAULTS = (
     BATCH_LOST, BATCH_KILLED_BEFORE, BATCH_KILLED, BATCH_UNANSWERED, BATCH_SPLIT, SERIALIZATION, SHUT_OUT,
-    ROLLED_BACK, UNCONFIRMED, OVERTAKEN,
+    ROLLED_BACK, UNCONFIRMED, OVERTAKEN, BATCH_SLEPT_ON,
 )  # fmt: skip
 CUSTOMER_FAULTS = (BATCH_LOST, BATCH_UNANSWERED, SERIALIZATION, SHUT_OUT, ROLLED_BACK)
 """What can happen to a request of somebody who starts sagas and looks at them; UNCONFIRMED is a worker's to heed."""
@@ -127,6 +128,9 @@ class ProcessWire:
         self._after(f"ask {what}", lambda: session.run(request, answer))
         if fault == BATCH_KILLED:
             around.kill(process)
+        if fault == BATCH_SLEPT_ON:
+            around.machine.later(0.0, process.freeze)
+            around.machine.later(around.lease * 1.6, process.thaw)
 
     def cancel(self, session: Session) -> None:
         """Ask the server to stop."""
