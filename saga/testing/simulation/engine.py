@@ -19,6 +19,10 @@ class SimulatedEngine(Engine):
     async def prepare(self) -> None:
         """There is nothing to check."""
 
+    def forget(self) -> None:
+        """Drop the connections that ended with their world; the engine serves the next one, too."""
+        self._idle.clear()
+
     @cached_property
     def url(self) -> str:
         """A name that nobody connects to."""

@@ -24,7 +24,7 @@ from saga.testing.simulation.chance import Chance
 from saga.testing.simulation.customers import customer
 from saga.testing.simulation.database import SimulatedDatabase
 from saga.testing.simulation.desk import Desk
-from saga.testing.simulation.engine import CANARY, engine_of
+from saga.testing.simulation.engine import CANARY, SimulatedEngine, engine_of
 from saga.testing.simulation.ledger import Ledger, Named
 from saga.testing.simulation.machine import Machine, Process, Threads
 from saga.testing.simulation.network import CALL_FAULTS, PROBE_FAULTS, StandIn, faults_of
@@ -211,6 +211,8 @@ class Simulation:
     def close(self) -> None:
         """End it."""
         self.machine.close()
+        if isinstance(self.engine, SimulatedEngine):
+            self.engine.forget()
 
     def visitor(self, name: str) -> Process:
         """A process that comes once."""
