@@ -30,4 +30,4 @@ async def customer(simulation: Simulation, start: Start) -> None:
             lines = len(simulation.ledger.entries)
             simulation.shown.append(Shown(simulation.machine.now, start.key, status, lines))
         await asyncio.sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+        pause = min(pause * 2.0, 3.0)
