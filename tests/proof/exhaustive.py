@@ -34,7 +34,8 @@ from tests.proof.shapes import shapes
 CALLS = (KILLED_BEFORE, KILLED_AFTER, LOST, UNANSWERED, LATE, REFUSES)
 PROBES = (NO_ANSWER,)
 BATCHES = (BATCH_KILLED, BATCH_UNANSWERED)
-PROFILES = ("full", "successes", "forgets", "unasked", "once")
+PROFILES = ("full", "forgets", "unasked", "once")
+"""With and without a probe, with and without dedup."""
 SHAPES = ("linear", "pair", "pivot", "nested")
 LIMIT_S = 60.0
 SHOWN = 10
