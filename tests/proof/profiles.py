@@ -1,4 +1,4 @@
-"""What the simulated services promise: twelve kinds, from one that remembers all to one that cannot even be asked.
+"""What the simulated services promise: thirteen kinds, from one that remembers all to one that cannot even be asked.
 
 Rules that hold here: times are short, because only their order matters to the rules; everything that a profile
 leaves open is used against the engine.
@@ -12,6 +12,8 @@ from typing import Any
 from saga import Retry, Service
 
 TIMEOUT = "300ms"
+PATIENT = "4s"
+"""A budget that is longer than a worker's lease, and than a worker is frozen: then the lease says whether it may send."""
 QUICK = Retry(attempts=4, first="20ms", most="200ms")
 KEY_LIFETIME = "30s"
 WATCH_FOR = "6s"
@@ -57,6 +59,7 @@ PROFILES = {
         Profile("short-keys", {"remembers": "all", "key_lifetime": "5s"}),
         Profile("once", {}, probe=False, step={"at_most_once": True}),
         Profile("lags", {"staleness": "1s"}, step={"watch_for": WATCH_FOR}, lags=True),
+        Profile("patient", {}, step={"watch_for": "10s", "timeout": PATIENT, "settle_within": "12s"}),
         Profile("liar", {}, step={"watch_for": WATCH_FOR}, lies=3.0),
         Profile("liar-undone", {}, step={"watch_for": WATCH_FOR, "late": "compensate"}, lies=3.0),
     )

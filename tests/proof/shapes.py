@@ -19,8 +19,6 @@ from saga.service import Service
 from tests.proof.profiles import PROFILES, QUICK, TIMEOUT, Profile
 
 DEADLINES = {"deadline": "400ms"}
-PATIENT = "4s"
-"""A budget that is longer than a worker's lease, and than a worker is frozen: then the lease decides whether it may send."""
 Steps = dict[str, Any]
 Function = Callable[[str], Coroutine[Any, Any, str]]
 
@@ -175,9 +173,6 @@ def shapes(profile_name: str) -> dict[str, Shape]:
     sync = {**steps, "charge": make_step(profile, services["bank"], "charge", sync=True)}
     reads = {**steps, "reserve": make_step(profile, services["stock"], "reserve", reads=True, undo=False)} \
         if not profile.step else steps  # fmt: skip
-    patient = steps if profile.name == "short-keys" else {
-        **steps, "charge": make_step(profile, services["bank"], "charge", timeout=PATIENT, settle_within="12s"),
-    }  # fmt: skip
     kinds = {**steps, "reserve": _repeatable(profile, services["stock"]),
              "ship": _accepting(profile, services["post"])}  # fmt: skip
     made: list[tuple[str, Function, Steps, frozenset[str] | None]] = [
@@ -191,7 +186,6 @@ def shapes(profile_name: str) -> dict[str, Shape]:
         ("twice", _twice(steps), steps, frozenset({"charge#1", "charge#2"})),
         ("reads", _linear(reads), reads, None),
         ("kinds", _linear(kinds), kinds, None),
-        ("patient", _linear(patient), patient, _LINE),
         ("deadline", _linear(steps), steps, _LINE),
     ]
     return {

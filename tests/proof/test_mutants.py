@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from tests.proof.mutants.catalogue import MUTANTS
-from tests.proof.mutants.mutant import ROOT, Hunk, Moved, Mutant
+from tests.proof.mutants.mutant import FULL, ROOT, Hunk, Moved, Mutant
 
 LEAST = 30
 
@@ -28,6 +28,6 @@ def test_a_mutant_fits_the_source_and_gives_a_program(mutant: Mutant) -> None:
 
 def test_a_mutant_whose_place_has_moved_is_an_error() -> None:
     """It says what to do."""
-    lost = Mutant("lost", "S1", "nothing", (Hunk("saga/ids.py", "no such text", ""),))
+    lost = Mutant("lost", "S1", "nothing", (Hunk("saga/ids.py", "no such text", ""),), FULL)
     with pytest.raises(Moved, match="the code moved: mend the mutant"):
         lost.changed("saga/ids.py", (ROOT / "saga/ids.py").read_text())

@@ -37,19 +37,42 @@ class Hunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """Of which kind the runs of a hunt are. profiles: of the services, in turn; none: all. faults: per cent of calls."""
+
+    profiles: tuple[str, ...]
+    faults: float
+
+    def __str__(self) -> str:
+        """As it is printed."""
+        return f"{', '.join(self.profiles) or 'all profiles'}, {self.faults:g} %"
+
+
+# Few kinds, each of which is quick for many mutants: the code as it is must be clean over every one of them.
+ALL = Runs((), 15)
+FULL = Runs(("full",), 25)
+SUCCESSES = Runs(("successes",), 40)
+WILD = Runs(("successes",), 60)
+FORGETS = Runs(("forgets",), 25)
+SHORT_KEYS = Runs(("short-keys",), 15)
+ONCE = Runs(("once",), 25)
+LAGS = Runs(("lags",), 5)
+PATIENT = Runs(("patient",), 15)
+LIARS = Runs(("liar", "liar-undone"), 25)
+
+
+@dataclass(frozen=True, slots=True)
 class Mutant:
     """One seeded bug.
 
-    rule: which rule of settling.md it breaks. breaks: how, in words. profiles: of the services in its runs, in turn;
-    faults: per cent of calls with a fault.
+    rule: which rule of settling.md, or which invariant, it breaks. breaks: how, in words. runs: where it is hunted.
     """
 
     name: str
     rule: str
     breaks: str
     hunks: tuple[Hunk, ...]
-    profiles: tuple[str, ...] = ()
-    faults: float = 15.0
+    runs: Runs
 
     def files(self) -> set[str]:
         """What it changes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants.mutant import Hunk, Mutant
+from tests.proof.mutants.mutant import FORGETS, FULL, PATIENT, SHORT_KEYS, Hunk, Mutant
 
 SETTLER = "workers/saga_worker/settler.py"
 EFFECTS = "workers/saga_worker/effects.py"
@@ -25,14 +25,14 @@ MUTANTS = (
                 f"await self._begin(1, {_AT_ONCE})",
             ),
         ),
-        profiles=("full",),
+        runs=FULL,
     ),
     Mutant(
         "new-key-on-retry",
         "S7",
         "each attempt has a key of its own",
         (Hunk(SETTLER, "effect.key, undone, attempt,", 'f"{effect.key}{attempt}", undone, attempt,'),),
-        profiles=("full", "successes"),
+        runs=FULL,
     ),
     Mutant(
         "other-arguments-on-resend",
@@ -45,7 +45,7 @@ MUTANTS = (
                 "row.key, row.request_hash, json.dumps(json.loads(row.arguments), indent=1),\n",
             ),
         ),
-        profiles=("full", "successes", "unasked"),
+        runs=FULL,
     ),
     Mutant(
         "key-life-ignored",
@@ -58,7 +58,7 @@ MUTANTS = (
                 "    if True:\n",
             ),
         ),
-        profiles=("short-keys",),
+        runs=SHORT_KEYS,
     ),
     Mutant(
         "resend-without-dedup",
@@ -71,20 +71,7 @@ MUTANTS = (
                 "resendable = not pointless",
             ),
         ),
-        profiles=("once", "forgets"),
-    ),
-    Mutant(
-        "in-progress-is-executed-anew",
-        "S4",
-        "a request that was turned away says that the attempts before it did nothing",
-        (
-            Hunk(
-                "saga/core/verdict.py",
-                "    if policy.kind is Kind.READS or not doubted:\n",
-                "    if policy.kind is Kind.READS or not doubted or isinstance(last, NotExecuted):\n",
-            ),
-        ),
-        profiles=("full", "successes", "forgets"),
+        runs=FORGETS,
     ),
     Mutant(
         "take-over-at-once",
@@ -100,14 +87,14 @@ MUTANTS = (
                 EFFECTS, "effect.quiet_boot = clocks.boot() + left\n", "effect.quiet_boot = clocks.boot()\n"
             ),
         ),
-        profiles=("forgets",),
+        runs=PATIENT,
     ),
     Mutant(
         "evidence-not-loaded",
         "S9",
         "after a restart only the rows of effects are known, and not what was observed",
         (Hunk(EFFECTS, "evidence=list(seen), status=row.status", "evidence=[], status=row.status"),),
-        profiles=("full", "successes", "forgets"),
+        runs=FULL,
     ),
     Mutant(
         "never-sent-is-assumed",
@@ -120,6 +107,6 @@ MUTANTS = (
                 'found[n] = NotExecuted("never sent", rule="assumed")',
             ),
         ),
-        profiles=("forgets", "once"),
+        runs=FORGETS,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants.mutant import Hunk, Mutant
+from tests.proof.mutants.mutant import FORGETS, FULL, LAGS, SUCCESSES, Hunk, Mutant
 
 VERDICT = "saga/core/verdict.py"
 EFFECTS = "workers/saga_worker/effects.py"
@@ -21,21 +21,21 @@ MUTANTS = (
                 "    return any(isinstance(e, Probed) and isinstance(e.answer, NotFound) for e in evidence)\n",
             ),
         ),
-        profiles=("forgets", "full"),
+        runs=FORGETS,
     ),
     Mutant(
         "early-reads-count",
         "S16",
         "a “not found” counts for quiescence whenever it was asked",
         (Hunk(VERDICT, "Probed(attempt=n, phase=Phase.QUIET, at=at,", "Probed(attempt=n, at=at,"),),
-        profiles=("forgets",),
+        runs=FORGETS,
     ),
     Mutant(
         "one-quiet-read",
         "S16",
         "one “not found” after quiescence is enough, so what lags behind is believed",
         (Hunk(VERDICT, _QUIET, "    return bool(reads)\n"),),
-        profiles=("lags",),
+        runs=LAGS,
     ),
     Mutant(
         "staleness-ignored",
@@ -45,14 +45,14 @@ MUTANTS = (
             Hunk(VERDICT, _QUIET, "    return len(reads) >= QUIET_READS\n"),
             Hunk(DECIDE, "return max(effect.promises.staleness, QUIET_GAP)", "return QUIET_GAP"),
         ),
-        profiles=("lags",),
+        runs=LAGS,
     ),
     Mutant(
         "quiescence-on-one-clock",
         "S16",
         "quiescence is read off the database's clock alone, which may jump",
         (Hunk(EFFECTS, "            if left > 0:  # both", "            if False:  # both"),),
-        profiles=("forgets", "lags"),
+        runs=FORGETS,
     ),
     Mutant(
         "lateness-ignored",
@@ -66,20 +66,7 @@ MUTANTS = (
             ),
             Hunk(EFFECTS, "            if left > 0:  # both", "            if False:  # both"),
         ),
-        profiles=("forgets", "lags"),
-    ),
-    Mutant(
-        "open-body-is-over",
-        "S11",
-        "a call whose body has not returned counts as over",
-        (
-            Hunk(
-                EFFECTS,
-                "if self.deadline is not None and not self.open:",
-                "if self.deadline is not None:",
-            ),
-        ),
-        profiles=("forgets",),
+        runs=FORGETS,
     ),
     Mutant(
         "refusal-speaks-for-all",
@@ -92,8 +79,7 @@ MUTANTS = (
                 "    if policy.kind is Kind.READS or not doubted or isinstance(last, Refused):\n",
             ),
         ),
-        profiles=("successes",),
-        faults=40,
+        runs=SUCCESSES,
     ),
     Mutant(
         "parked-at-the-first-doubt",
@@ -106,18 +92,6 @@ MUTANTS = (
                 "spent or effect.probes >= 1",
             ),
         ),
-        profiles=("full", "forgets"),
-    ),
-    Mutant(
-        "late-reply-dropped",
-        "S25",
-        "what a worker saw after it had lost its claim is told to nobody",
-        (
-            Hunk(
-                "workers/saga_worker/chores.py",
-                "        alarm = await self._patiently(go)\n",
-                "        alarm = None\n",
-            ),
-        ),
+        runs=FULL,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants.mutant import Hunk, Mutant
+from tests.proof.mutants.mutant import ALL, FULL, ONCE, Hunk, Mutant
 
 JOURNAL = "saga/store/journal.py"
 BATCH = "saga/store/batch.py"
@@ -15,7 +15,7 @@ MUTANTS = (
         "S6",
         "a COMMIT that answers ROLLBACK is taken for a commit",
         (Hunk(BATCH, '    if commit.statusmessage != "COMMIT":\n', "    if False:\n"),),
-        profiles=("full",),
+        runs=FULL,
     ),
     Mutant(
         "lost-commit-is-written-again",
@@ -30,14 +30,14 @@ MUTANTS = (
                 "                        batch = Batch(next(self._numbers), self.state, batch.units, batch.claim)\n",
             ),
         ),
-        profiles=("full", "successes"),
+        runs=FULL,
     ),
     Mutant(
         "warning-swallowed",
         "S6",
         "a commit that the replica has not confirmed counts as any other",
         (Hunk(JOURNAL, "        while self._warned:\n", "        while False:\n"),),
-        profiles=("full", "forgets"),
+        runs=FULL,
     ),
     Mutant(
         "outcome-lost",
@@ -50,7 +50,7 @@ MUTANTS = (
                 "done = self.submit(NOTHING if intents else settled, intents=intents, saga=saga)",
             ),
         ),
-        profiles=("full", "once"),
+        runs=FULL,
     ),
     Mutant(
         "no-fence",
@@ -63,11 +63,12 @@ MUTANTS = (
                 "    if not (yield from t.lock(found, fits)) and False:\n",
             ),
         ),
+        runs=ALL,
     ),
     Mutant(
         "epoch-not-checked",
         "S33",
-        "a write is taken whoever owns the saga by now",
+        "a run whose claim is over writes on, and no write is compared with the claim",
         (
             Hunk(
                 OUTCOMES,
@@ -79,7 +80,9 @@ MUTANTS = (
                 '        held = s["epoch"] == u["epoch"] and s["lane"] == lane and s["owner"] == me\n',
                 "        held = True\n",
             ),
+            Hunk(RUNNER, "        self.lost = True\n        self.settlers.cancel_idle()\n", "        pass\n"),
         ),
+        runs=ALL,
     ),
     Mutant(
         "inbox-not-compared",
@@ -92,6 +95,7 @@ MUTANTS = (
                 "return held",
             ),
         ),
+        runs=ALL,
     ),
     Mutant(
         "orphans-of-the-living",
@@ -104,7 +108,7 @@ MUTANTS = (
                 "        if owner is not None\n",
             ),
         ),
-        profiles=("full",),
+        runs=FULL,
     ),
     Mutant(
         "orphans-are-left",
@@ -117,7 +121,7 @@ MUTANTS = (
                 "        if owner is None\n",
             ),
         ),
-        profiles=("full",),
+        runs=FULL,
     ),
     Mutant(
         "secret-logged",
@@ -135,7 +139,7 @@ MUTANTS = (
                 "from saga.engine import Engine\nfrom saga.logs import log\n",
             ),
         ),
-        profiles=("full",),
+        runs=FULL,
     ),
     Mutant(
         "secret-stored",
@@ -148,6 +152,6 @@ MUTANTS = (
                 'park_reason=clean(f"{parking.reason} canary-7b1f"),',
             ),
         ),
-        profiles=("once",),
+        runs=ONCE,
     ),
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants.mutant import Hunk, Mutant
+from tests.proof.mutants.mutant import FORGETS, FULL, WILD, Hunk, Mutant
 
 UNWIND = "saga/core/unwind.py"
 RESTING = "workers/saga_worker/resting.py"
+PARALLEL = "saga/parallel.py"
 RECORDS = "workers/saga_worker/records.py"
 _PLANNED = "if e.undoable and e.status is EffectStatus.SUCCEEDED))"
 _UNCHECKED = Hunk(
@@ -35,21 +36,21 @@ MUTANTS = (
                 "    if waits:\n",
             ),
         ),
-        profiles=("forgets", "full"),
+        runs=FORGETS,
     ),
     Mutant(
         "wrong-order",
         "S27",
         "effects are undone in the order in which they began",
         (Hunk(UNWIND, "key=lambda e: e.position, reverse=True)", "key=lambda e: e.position)"),),
-        profiles=("full",),
+        runs=FULL,
     ),
     Mutant(
         "compensate-what-was-refused",
         "S28",
         "an effect that was refused is undone, too",
         (Hunk(UNWIND, _PLANNED, "if e.undoable))"),),
-        profiles=("full",),
+        runs=FULL,
     ),
     Mutant(
         "one-is-forgotten",
@@ -60,15 +61,14 @@ MUTANTS = (
                 UNWIND, _PLANNED, "if e.undoable and e.status is EffectStatus.SUCCEEDED and e.position > 1))"
             ),
         ),
-        profiles=("full",),
+        runs=FULL,
     ),
     Mutant(
         "pivot-ignored",
         "S30",
         "what came before a pivot is undone although the pivot has landed",
         (Hunk(RESTING, "if e.policy.pivot and _landed(e)]", "if e.policy.pivot and False]"),),
-        profiles=("full", "successes"),
-        faults=25,
+        runs=FULL,
     ),
     Mutant(
         "refused-undo-counts",
@@ -87,8 +87,7 @@ MUTANTS = (
             ),
             _UNCHECKED,
         ),
-        profiles=("full", "successes"),
-        faults=25,
+        runs=WILD,
     ),
     Mutant(
         "completed-with-an-open-branch",
@@ -96,32 +95,37 @@ MUTANTS = (
         "a saga completes when its function returns, although a branch of it is in doubt",
         (
             Hunk(
-                RESTING,
-                "    if waits:\n",
-                "    if waits and run.forward is not None and run.turning is None:\n"
-                "        early = run.forward.completed(run.inbox)\n"
-                "        if early is not None:\n"
-                "            return early\n"
-                "    if waits:\n",
+                PARALLEL,
+                "    while not all(task.done() for task in tasks):\n",
+                "    while not any(task.done() for task in tasks):\n",
+            ),
+            Hunk(PARALLEL, "asyncio.wait(tasks)", "asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)"),
+            Hunk(
+                PARALLEL,
+                "for task in tasks if task not in ended]",
+                "for task in tasks if task not in ended and task.done()]",
             ),
             Hunk(
-                "saga/calls.py",
-                "                cancelled = cancelled or cancel\n",
-                "                raise\n",
+                PARALLEL,
+                "tuple(task.result() for task in tasks)",
+                "tuple(task.result() if task.done() else None for task in tasks)",
             ),
             Hunk(
                 "workers/saga_worker/flow.py",
                 "dict.fromkeys([*called, *self._futures, *self._loop.unseen()])",
-                "dict.fromkeys([*called, *self._loop.unseen()])",
+                "dict.fromkeys(called)",
             ),
             Hunk(
-                "workers/saga_worker/forward.py",
-                "        if not self._flow.gives(effect.identity):\n",
-                "        if effect.identity in self._flow.unwanted_steps:\n            self._given = effect.completion or 0\n            return\n        if not self._flow.gives(effect.identity):\n",
+                RESTING,
+                "    if waits:\n",
+                "    early = None if run.forward is None or run.turning is not None else run.forward.completed(run.inbox)\n"
+                "    if early is not None:\n"
+                "        return early\n"
+                "    if waits:\n",
             ),
             _UNCHECKED,
         ),
-        profiles=("full", "forgets"),
+        runs=FULL,
     ),
     Mutant(
         "declined-while-undoing",
@@ -135,7 +139,7 @@ MUTANTS = (
                 "        return View.DECLINED if turned else view_of(self.status, cause)\n",
             ),
         ),
-        profiles=("full",),
+        runs=FULL,
     ),
     Mutant(
         "confirmed-before-the-end",
@@ -148,6 +152,6 @@ MUTANTS = (
                 "        return View.CONFIRMED if cause is None else view_of(self.status, cause)\n",
             ),
         ),
-        profiles=("full",),
+        runs=FULL,
     ),
 )

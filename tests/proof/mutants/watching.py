@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants.mutant import Hunk, Mutant
+from tests.proof.mutants.mutant import ALL, LIARS, PATIENT, Hunk, Mutant
 
 OUTCOMES = "saga/testing/store/models/outcomes.py"
 ACTS = "saga/testing/store/models/acts.py"
@@ -20,7 +20,7 @@ MUTANTS = (
                 "        if its_way or True:\n",
             ),
         ),
-        faults=25,
+        runs=ALL,
     ),
     Mutant(
         "cancel-forgotten",
@@ -43,21 +43,14 @@ MUTANTS = (
                 "        if its_way:\n",
             ),
         ),
-        faults=25,
+        runs=ALL,
     ),
     Mutant(
         "lease-not-checked",
         "S11",
         "a worker whose lease is over sends what it has made durable",
         (Hunk(SETTLER, "if run.lost or not run.clocks.holds(run.lane):", "if run.lost:"),),
-        faults=25,
-    ),
-    Mutant(
-        "budget-not-checked",
-        "S11",
-        "a worker that was held up sends although the attempt's deadline is over",
-        (Hunk(SETTLER, "        if run.clocks.boot() >= deadline:\n", "        if False:\n"),),
-        profiles=("forgets",),
+        runs=PATIENT,
     ),
     Mutant(
         "watch-not-opened",
@@ -70,7 +63,7 @@ MUTANTS = (
                 "        if True:\n",
             ),
         ),
-        profiles=("liar", "liar-undone"),
+        runs=LIARS,
     ),
     Mutant(
         "late-landing-not-undone",
@@ -83,7 +76,7 @@ MUTANTS = (
                 "        return [e for e in found if e.identity in undone]\n",
             ),
         ),
-        profiles=("liar-undone",),
+        runs=LIARS,
     ),
     Mutant(
         "alarm-not-raised",
@@ -96,16 +89,14 @@ MUTANTS = (
                 "        said = None\n",
             ),
         ),
-        profiles=("once", "liar"),
-        faults=25,
+        runs=LIARS,
     ),
     Mutant(
         "audit-not-linked",
         "I12",
         "an act in the audit is not bound to the one before it",
         (Hunk("saga/store/audit.py", "json.dumps(detail), digest or FIRST,", "json.dumps(detail), FIRST,"),),
-        profiles=("full",),
-        faults=25,
+        runs=ALL,
     ),
     Mutant(
         "two-operators-win",
@@ -123,7 +114,6 @@ MUTANTS = (
                 'body = {"revision": act.revision,',
             ),
         ),
-        profiles=("full",),
-        faults=25,
+        runs=ALL,
     ),
 )
