@@ -86,11 +86,12 @@ def main() -> int:
 
 def _line(total: Total, options: argparse.Namespace, begun: float) -> str:
     ends = ", ".join(f"{count} {end}" for end, count in sorted(total.ends.items()))
+    in_doubt = total.parked["in_doubt"] / max(1, total.sagas)
     parked = ", ".join(f"{count} {cause}" for cause, count in sorted(total.parked.items())) or "none"
     return (
         f"{total.sagas} sagas in {total.runs} runs · seed {options.seed} · {options.profile or 'all profiles'} · "
         f"{options.faults:g} % of calls with a fault: {total.faults} faults in {total.attempts} attempts · "
-        f"{ends} (parked: {parked}) · {time.monotonic() - begun:.0f} s · hash {total.digest:016x} · "
+        f"{ends} (parked: {parked}; in doubt: {in_doubt:.3%}) · {time.monotonic() - begun:.0f} s · hash {total.digest:016x} · "
         f"{total.violations} violations"
     )
 
