@@ -16,7 +16,9 @@ from saga.testing.invariants.record import Record
 def broken(record: Record) -> Iterator[tuple[str, str]]:
     """Ended sagas of which something else stands than they say, without an alarm."""
     for claim in record.sagas:
-        if (record.honest and claim.key not in record.told) or claim.alarm is not None:
+        told = claim.key in record.told
+        misled = claim.key in record.misled and not told  # nobody can know yet what was stated wrongly
+        if misled or (record.honest and not told) or claim.alarm is not None:
             continue
         expected = record.started.get(claim.key)
         for step, stands in sorted(record.net(claim.key).items()):
