@@ -161,20 +161,23 @@ class Journal:
         batch = Batch(next(self._numbers), self.state, units, claim)
         sent = False
         for pause in _pauses():
+            writing = False
             try:
                 connection = await self._connect()
                 async with answering(connection, self._lane.patience_s):
                     done = await self._recover(connection, batch, boot) if sent else None
-                    sent = True
                     if done is None:
+                        sent = writing = True
                         done = await write(connection, self._lane, batch, boot)
+                        writing = False
                 await self._confirm_replica(connection)
             except (psycopg.Error, UnicodeError) as error:
                 await self._disconnect()  # its transaction may still be open there
                 sqlstate = getattr(error, "sqlstate", None)
+                # Only while it was written does a lock tell that it is not: `recover` waits for our own old transaction.
                 if (
-                    sqlstate in _LOCKED and units
-                ):  # not written: somebody holds a saga's row, and we still live
+                    writing and sqlstate in _LOCKED and units
+                ):  # somebody holds a saga's row, and we still live
                     batch, sent = await self._beat_between(batch), False
                     continue
                 # A fence that refuses means dead, or a ghost of this very batch that came first: `recover` tells.
@@ -207,11 +210,15 @@ class Journal:
     async def _confirm_replica(self, connection: Connection) -> None:
         """After the replica's WARNING nothing may be sent before a commit that came without one (S6)."""
         while self._warned:
-            self._warned = False
             log.warning("journal_commit_without_replica")
             again = Batch(next(self._numbers), self.state, [])
-            async with answering(connection, self._lane.patience_s):
-                await write(connection, self._lane, again, boottime())
+            self._warned = False
+            try:
+                async with answering(connection, self._lane.patience_s):
+                    await write(connection, self._lane, again, boottime())
+            except BaseException:
+                self._warned = True  # still nobody has confirmed it
+                raise
 
     async def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:

@@ -209,3 +209,34 @@ async def test_s6_a_worker_that_died_meanwhile_learns_it_from_recovery(database_
         found = await asyncio.gather(*(u.done for u in units), return_exceptions=True)
         assert [type(f).__name__ for f in found] == ["DeclaredDead", "DeclaredDead"]
         assert await one(eye, "SELECT count(*) FROM saga.effect") == 0
+
+
+async def test_s6_a_lock_that_recovery_meets_does_not_tell_that_nothing_was_written(
+    database_url: str,
+) -> None:
+    """Whoever asks what became of a batch may have to wait longer than its limit; the batch is still not run again."""
+    async with (
+        witnesses(database_url, 3) as (eye, outsider, reaper),
+        Proxy(conninfo(database_url)).listening() as wire,
+        hired(database_url, through=wire.conninfo, limit_ms=500) as (hand,),
+    ):
+        ids = await add_sagas(eye, 2)
+        await own(eye, ids, hand.lane)
+        cut = wire.trap(b"COMMIT", Fate.LOSE_REPLY)
+        async with outsider.transaction():
+            await outsider.execute("SELECT 1 FROM saga.saga WHERE id = %s FOR UPDATE", (ids[0],))
+            answers = asyncio.ensure_future(hand.write(*[unit(i, intent(), seen()) for i in ids]))
+            await until_waiting(eye)
+            # It comes behind the batch, and before whoever asks what became of the batch.
+            locked = asyncio.ensure_future(_hold_the_worker(reaper))
+            await until_waiting(eye, 2)
+        await locked
+        assert all(a.held and a.intents == CHARGE for a in await answers)
+        assert COMMITTED in cut.reply
+        await written_once(eye, 2)
+
+
+async def _hold_the_worker(holder: Eye) -> None:
+    async with holder.transaction():
+        await holder.execute("SELECT 1 FROM saga.worker FOR UPDATE")
+        await holder.execute("SELECT pg_sleep(1.5)")
