@@ -49,7 +49,7 @@ ALL: dict[str, Invariant] = {
 }
 
 
-_OF_HONEST = frozenset({"I1", "I2", "I3", "I4", "I6", "I7", "I10", "I16"})
+_OF_HONEST = frozenset({"I1", "I2", "I3", "I4", "I6", "I7", "I10", "I16", "I17"})
 """What holds only where no operator has stated what is not so."""
 _OF_PUNCTUAL = frozenset({"I1", "I4", "I6", "I16"})
 """What holds only where nothing lands later than its service declares; then I2, I3 and I14 ask for an alarm."""
