@@ -62,4 +62,4 @@ def _functions(code: CodeType) -> Iterator[CodeType]:
 
 
 def _lines(code: CodeType) -> set[int]:
-    return {line for _, line in dis.findlinestarts(code) if line is not None and line != code.co_firstlineno}
+    return {line for _, line in dis.findlinestarts(code) if line != code.co_firstlineno}

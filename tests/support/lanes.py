@@ -19,9 +19,9 @@ from saga.core.evidence import EvidenceKind
 from saga.core.model import Direction, EffectStatus, SagaStatus
 from saga.ids import uuid7
 from saga.store import leases
-from saga.store.batch import Batch, ClaimRequest, Connection, Done, Lane, Row, write
+from saga.store.batch import Batch, ClaimRequest, Done, Lane, Row, write
 from saga.store.changes import DeclaredDead, EvidenceWrite, Intent, OutcomeWrite, SagaWrite, Unit, Written
-from saga.store.connections import connect
+from saga.store.connections import Connection, connect
 from saga.store.journal import Journal
 from saga.store.urls import conninfo
 

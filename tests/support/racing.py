@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from saga.core.model import Direction
 from saga.store import acts
-from saga.store.batch import Batch, ClaimRequest, Connection, Done, Lane, write
+from saga.store.batch import Batch, ClaimRequest, Done, Lane, write
 from saga.store.changes import Unit
+from saga.store.connections import Connection
 from tests.support.stores import (
     NAME,
     SCHEMA,

@@ -13,8 +13,8 @@ from saga.errors import Unsafe
 from saga.ids import uuid7
 from saga.store import acts, audit, leases, operators, requests, sagas, starts, views
 from saga.store import statements as sql
-from saga.store.batch import Connection
 from saga.store.changes import EvidenceWrite, SagaWrite
+from saga.store.connections import Connection
 from tests.support.lanes import intent, unit
 from tests.support.racing import ACT, LANE, OTHER, batch, row, waiting
 from tests.support.stores import (

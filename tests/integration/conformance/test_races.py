@@ -11,7 +11,8 @@ from saga.core.model import Direction
 from saga.ids import uuid7
 from saga.store import acts, leases, sagas, views
 from saga.store import statements as sql
-from saga.store.batch import Batch, ClaimRequest, Connection, Lane, recover
+from saga.store.batch import Batch, ClaimRequest, Lane, recover
+from saga.store.connections import Connection
 from tests.support.lanes import asleep, intent, outcome, seen, turned, unit
 from tests.support.racing import CHARGE, LANE, batch, row, waiting
 from tests.support.stores import (

@@ -10,8 +10,9 @@ from psycopg import errors
 
 from saga.store import leases
 from saga.store import statements as sql
-from saga.store.batch import Connection, Lane
+from saga.store.batch import Lane
 from saga.store.changes import DeclaredDead
+from saga.store.connections import Connection
 from tests.support.lanes import (
     SCHEMA,
     add_sagas,
