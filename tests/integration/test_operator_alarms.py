@@ -53,7 +53,7 @@ async def test_the_preview_says_that_what_landed_late_is_undone(shop: Working) -
     """S16: the late effect is undone, nothing else, and the saga ends as it had."""
     desk = shop.engine.operator("ann")
     await shop.parked(paying, "lost", key="p")
-    await desk.resolve("p", "charge", landed=False, because="they say so")
+    await desk.resolve("p", "charge", landed=False, because="they say so", force=True)
     assert (await desk.wait("p", "10s")).status == "compensated"
     key = rows.effects_of(shop.url, "p")["charge#1", "forward"]["key"]
     await shop.engine.witness(key, Landed({"id": "late"}))

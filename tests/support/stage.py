@@ -166,7 +166,7 @@ class Stage:
 
         def say(who: str, said: str | None) -> None:
             act = Act(saw["id"], saw["revision"], who, "seen in the bank's list")
-            asyncio.run(_state(self.url, act, Said(step, Direction.FORWARD, said)))
+            asyncio.run(_state(self.url, act, Said(step, Direction.FORWARD, said, insists=True)))
 
         both = [pool.submit(say, "ann", result), pool.submit(say, "bob", None)]
         wait_until(lambda: len(self.waiting("saga")) >= len(both), 10, "two operators who wait")
