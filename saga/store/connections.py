@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
 from saga.ports import ports
@@ -41,11 +42,15 @@ class CommitNotVerified(psycopg.OperationalError):
 
 @contextlib.asynccontextmanager
 async def verified(connection: Connection) -> AsyncGenerator[None]:
-    """One transaction, whose COMMIT is verified by its own answer.
+    """One transaction, whose COMMIT is verified by its own answer. Inside another one it is a savepoint of that.
 
     Raises:
         CommitNotVerified: nothing is written.
     """
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        async with connection.transaction():
+            yield
+        return
     await connection.execute("BEGIN")
     try:
         yield
