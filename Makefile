@@ -13,6 +13,7 @@ RUNS ?= 20000
 SEED ?= 7
 FAULTS ?= 10
 PROFILE ?=
+DEPTH ?= 3
 PYTEST := .venv/bin/python -m pytest -q
 DEV_DB := embedded:.saga
 
@@ -52,8 +53,8 @@ sim: .venv/stamp ## simulate RUNS sagas on the production worker under seeded fa
 	@.venv/bin/python -m tests.proof.sim --runs $(RUNS) --seed $(SEED) --faults $(FAULTS) --jobs $(JOBS) $(if $(PROFILE),--profile $(PROFILE))
 
 .PHONY: exhaustive
-exhaustive: .venv/stamp ## every path with up to three faults, for every shape of up to three steps
-	@.venv/bin/python -m tests.proof.exhaustive --jobs $(JOBS)
+exhaustive: .venv/stamp ## every path with up to DEPTH=3 faults, for every shape of up to three steps
+	@.venv/bin/python -m tests.proof.exhaustive --jobs $(JOBS) --faults $(DEPTH)
 
 .PHONY: mutants
 mutants: .venv/stamp ## plant known bugs, one at a time: the simulation must catch each of them

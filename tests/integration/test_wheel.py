@@ -20,7 +20,7 @@ IMPORTED = """
 import importlib.metadata, importlib.util, json
 import saga, saga_worker
 from saga.store import migrate
-(script,) = importlib.metadata.distribution("saga-engine").entry_points
+(script,) = importlib.metadata.distribution("saga-engine").entry_points.select(group="console_scripts")
 print(json.dumps({
     "saga": saga.__file__, "saga_worker": saga_worker.__file__, "script": script.name, "command": script.load() is not None,
     "strangers": [name for name in ("workers", "migrations", "tests", "examples") if importlib.util.find_spec(name)],
