@@ -55,8 +55,10 @@ async def verified(connection: Connection) -> AsyncGenerator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(psycopg.Error):
+        try:
             await connection.execute("ROLLBACK")
+        except psycopg.Error:  # nobody may go on in a transaction that is neither written nor rolled back
+            await connection.close()
         raise
     commit = await connection.execute("COMMIT")
     if commit.statusmessage != "COMMIT":
