@@ -19,7 +19,6 @@ from tests.support.worlds import World
 
 ME = {"me": worker_id(0), "lane": 0}
 CLAIM = (sql.CLAIM, {**ME, "room": 9, "names": [NAME], "versions": [1]})
-TEXTS_OF_CHECKS = "57864cd5"
 
 
 @pytest.fixture
