@@ -41,7 +41,7 @@ def line(run: Run, books: Books, violations: int) -> str:
             f"on the wires {_braced(run.wires)}",
             f"ended {_braced(ended)}",
             f"told {_braced(words)}",
-            f"parked {ended['parked']}",
+            f"parked {_braced(Counter(str(s.park_cause) for s in books.sagas.values() if s.park_cause))}",
             f"slowest end after the last fault {run.slowest_s:.1f} s",
             f"violations {violations}",
             f"seed {run.seed}",
@@ -78,8 +78,6 @@ def _saga(url: str, *words: str) -> str:
         *words,
         "--database",
         url,
-        "--app",
-        "tests.chaos.sagas:engine",
     ]
     done = subprocess.run(
         command,

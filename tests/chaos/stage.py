@@ -27,9 +27,6 @@ from tests.chaos.wires import Chances, Wire
 HOSTS = ("market", "street", "warehouse")
 WORKERS_DATABASE, SHOPS_DATABASE, REPLICATION = "workers' database", "shop's database", "replication"
 LEASE = "3s"
-CONCURRENCY = 24
-"""Sagas in a worker at once. With the default of 200 and a backlog, a small machine has more calls under way than it can
-send before their second is over, and does nothing but give up."""
 ON_HTTP = Chances(reset=0.001, strand=0.0005, late=0.003, most_late_s=1.5)
 ON_SQL = Chances(reset=0.0003, strand=0.0001, late=0.002, most_late_s=0.5)
 SHOP_FINDS_OUT_S = 15.0
@@ -175,6 +172,6 @@ def _services(stack: ExitStack, place: Path, seed: int, warehouse_url: str) -> d
 
 def _worker(here: Stage, number: int) -> Hand:
     url = url_through(here.wires[WORKERS_DATABASE])
-    options = ["--database", url, "--lease", LEASE, "--lanes", "3", "--concurrency", str(CONCURRENCY)]
+    options = ["--database", url, "--lease", LEASE, "--lanes", "3"]
     command = ["worker", "run", "tests.chaos.sagas:engine", *options]
     return Hand(command, here.environment, here.place / f"worker-{number}.log")

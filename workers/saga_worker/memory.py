@@ -18,6 +18,7 @@ from saga.store.batch import ClaimRequest, Row
 from saga.store.journal import Journal
 from saga.store.sagas import Recorded, SagaRow
 from saga_worker.chores import Chores
+from saga_worker.concurrency import Concurrency
 from saga_worker.runner import Run
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Memory:
         """Empty; `open` gives it the lanes of a new life."""
         self._worker = worker
         self._chores = chores
-        self._concurrency = concurrency
+        self._concurrency = Concurrency(concurrency)
         self._eager = worker.pace.eager
         self._names, self._versions = worker.engine.registry_serves()
         self._runs: dict[UUID, Run] = {}
@@ -75,7 +76,7 @@ class Memory:
     def wants(self, lane: int) -> ClaimRequest | None:
         """Whether this lane's next batch should claim: when there is room, and it is time to look."""
         now = self._worker.clocks.boot()
-        room = self._concurrency - len(self)
+        room = self._concurrency.room(len(self))
         if self._worker.draining or room <= 0 or now < self._polls[lane]:
             return None
         self._polls[lane] = now + self._pauses[lane]
@@ -98,7 +99,13 @@ class Memory:
         if known:
             self._loading += len(known)
             self._worker.in_background(self._load(lane, known))
+        asyncio.get_running_loop().call_soon(self._reached, self._worker.clocks.boot())
         self.journals[lane].poke()
+
+    def _reached(self, claimed_at: float) -> None:
+        """The loop has got to what was claimed."""
+        now = self._worker.clocks.boot()
+        self._concurrency.lagged(now - claimed_at, len(self), now)
 
     def _take(self, saga: SagaRow) -> bool:
         """Whether this claim is news, and not the echo of one that we have."""

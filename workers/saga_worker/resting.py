@@ -10,12 +10,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from saga.core.model import ENDS, Direction, EffectStatus, EndCause, ParkCause, SagaStatus
+from saga.core.model import ENDS, Direction, ParkCause, SagaStatus
 from saga.logs import log
 from saga.store.changes import SagaWrite
 from saga_worker import backward, records
 from saga_worker.amending import amended
-from saga_worker.effects import LiveEffect, Parking
+from saga_worker.effects import Parking
+from saga_worker.turning import BY_REQUEST
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
@@ -38,7 +39,7 @@ def _may_sleep(run: Run, waits: list[datetime]) -> bool:
 
 def _asleep(run: Run, waits: list[datetime]) -> SagaWrite:
     until = min(waits)
-    if run.saga.deadline_at is not None and run.backward is None and run.turning is None:
+    if run.saga.deadline_at is not None and run.backward is None and not run.turning:
         until = min(until, run.saga.deadline_at)
     waiting = (e.identity for e in run.effects if e.waiting_until is not None)
     return records.asleep(run.direction(), run.inbox, until, waiting)
@@ -65,29 +66,23 @@ def _ended(run: Run) -> SagaWrite | None:
 def _end(run: Run) -> SagaWrite | None:
     if run.backward is not None:
         return run.backward.compensated(run.inbox)
-    if run.turning is not None:
-        return _turned(run, run.turning)
+    if run.turning.error is not None:
+        return _turned(run, run.turning.error)
     return None if run.forward is None else run.forward.completed(run.inbox)
 
 
 def _turned(run: Run, error: dict[str, Any]) -> SagaWrite:
     """Judged only now that everything in flight is settled: after its pivot a saga does not turn (S27, S30)."""
-    pivots = [e for e in run.effects.of(Direction.FORWARD) if e.policy.pivot and _landed(e)]
-    if not pivots:
+    pivot = run.turning.pivot()
+    if pivot is None:
         return backward.turned(run, backward.plan_of(run), error)
-    if error["cause"] in {EndCause.CANCELLED, EndCause.DEADLINE}:
+    if error["cause"] in BY_REQUEST:
         log.warning("turn_came_too_late", saga_id=str(run.saga.id), cause=error["cause"])
         return SagaWrite(SagaStatus.RUNNING, Direction.FORWARD, seen=None, past_pivot=True)
-    reason = (
-        f"it failed after its pivot {pivots[0].identity}: {error.get('code', '')} {error.get('message', '')}"
-    )
+    reason = f"it failed after its pivot {pivot.identity}: {error.get('code', '')} {error.get('message', '')}"
     return records.parked(
         Parking(ParkCause.AFTER_PIVOT, reason, error), Direction.FORWARD, run.inbox, run.alarm
     )
-
-
-def _landed(effect: LiveEffect) -> bool:
-    return effect.status is EffectStatus.SUCCEEDED
 
 
 def _released(run: Run) -> SagaWrite | None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from saga.core.evidence import EvidenceKind, Replied
 from saga.core.facts import Want
-from saga.core.model import Direction, EndCause, ParkCause, SagaStatus
+from saga.core.model import Direction, ParkCause, SagaStatus
 from saga.core.verdict import Verdict
 from saga.definition import SagaDefinition
 from saga.ids import uuid7
@@ -39,6 +39,7 @@ from saga_worker.records import CodeChanged
 from saga_worker.resting import resting_place
 from saga_worker.settler import ClaimLost, Settler
 from saga_worker.settlers import Settlers
+from saga_worker.turning import Turning
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
@@ -71,7 +72,7 @@ class Run:
         self.forward: Forward | None = None
         self.backward: Backward | None = None
         self.amending: Amending | None = None
-        self.turning: dict[str, Any] | None = None
+        self.turning = Turning(self)
         self.parking: Parking | None = None
         self._resting = False
 
@@ -115,9 +116,7 @@ class Run:
             self.amending = Amending(self, self.saga.amendment)
         elif self.saga.direction == Direction.BACKWARD:
             self.backward = Backward(self, tuple(json.loads(self.saga.plan or "{}")["steps"]))
-        elif self.saga.cancel_requested:
-            self._turn(EndCause.CANCELLED, {"message": "cancel was requested"})
-        elif not self._past_deadline():
+        elif not self.turning.at_once():
             self.forward = Forward(self)
         self._continue()
 
@@ -125,18 +124,13 @@ class Run:
         """Go on from where things stand, and write what follows in one unit."""
         if self._resting:
             return
-        self._past_deadline()
+        self.turning.past_deadline()
         fresh = [] if self.worker.draining else self._advance()
-        if self.turning is not None and self.backward is None:
+        if self.turning and self.backward is None:
             self._settle_everything()
-        settled = self.effects.take_unwritten(self.settlers)
-        intents = [Settler(self, effect).first_intent() for effect in fresh]
-        saga = None if fresh else self._rest()
-        if intents or settled or saga is not None:
-            done = self.submit(settled, intents=intents, saga=saga)
-            done.add_done_callback(lambda done: self._written(done, settled, saga))
-            for effect in fresh:
-                self.settlers.start(effect, done)
+        done = self.write(None if fresh else self._rest(), [Settler(self, e).first_intent() for e in fresh])
+        for effect in fresh:
+            self.settlers.start(effect, done)
 
     def _advance(self) -> list[LiveEffect]:
         if self.parking is not None:
@@ -146,29 +140,14 @@ class Run:
             fresh = way_back.advance()
             self.parking = way_back.parking
             return fresh
-        if self.forward is None or self.turning is not None:
+        if self.forward is None or self.turning:
             return []
         fresh = self.forward.advance()
         self.parking = self.forward.parking
         if self.forward.failed is not None:
             cause, error = self.forward.failed
-            self._turn(cause, records.failure(error))
+            self.turning.turn(cause, records.failure(error))
         return fresh
-
-    def _turn(self, cause: EndCause, error: dict[str, Any]) -> None:
-        """From now on nothing new starts; what is in flight is settled as not wanted."""
-        if self.turning is None and self.backward is None and self.amending is None:
-            self.turning = {"cause": cause.value, **error}
-            self.nudge_all()
-            self.go_on_soon()
-
-    def _past_deadline(self) -> bool:
-        deadline = self.saga.deadline_at
-        back = self.backward is not None or self.amending is not None
-        if deadline is None or back or self.clocks.now() < deadline:
-            return False
-        self._turn(EndCause.DEADLINE, {"message": "the saga's deadline passed"})
-        return True
 
     def _settle_everything(self) -> None:
         if self.forward is not None:
@@ -191,13 +170,22 @@ class Run:
         turned = self.backward is not None or self.saga.direction == Direction.BACKWARD
         return Direction.BACKWARD if turned else Direction.FORWARD
 
+    def write(self, saga: SagaWrite | None, intents: Sequence[Intent] = ()) -> asyncio.Future[Written] | None:
+        """Write, in one unit, what was settled and what follows from it; None when that is nothing."""
+        settled = self.effects.take_unwritten(self.settlers)
+        if not intents and not settled and saga is None:
+            return None
+        done = self.submit(settled, intents=intents, saga=saga)
+        done.add_done_callback(lambda done: self._written(done, settled, saga))
+        return done
+
     def submit(
-        self, settled: Settled = NOTHING, *, intents: list[Intent] | None = None, saga: SagaWrite | None = None,
+        self, settled: Settled = NOTHING, *, intents: Sequence[Intent] = (), saga: SagaWrite | None = None,
     ) -> asyncio.Future[Written]:  # fmt: skip
         """Hand a unit to the journal; the future tells what became of it."""
         done = self._loop.create_future()
         unit = Unit(
-            self.saga.id, self.saga.epoch, uuid7(), done, intents or [], settled.outcomes, settled.evidence,
+            self.saga.id, self.saga.epoch, uuid7(), done, list(intents), settled.outcomes, settled.evidence,
             settled.watches, saga,
         )  # fmt: skip
         if self.lost:
@@ -222,7 +210,10 @@ class Run:
 
     def _after(self, written: Written, saga: SagaWrite | None) -> None:
         if saga is None:
-            self.noticed(written)
+            self.turning.cancelled(requested=written.cancel_requested)
+        elif saga.past_pivot and not self._resting:
+            self.turning.told_back()
+            self._continue()
         elif not written.moved or saga.past_pivot:
             self.worker.memory.restart(self)  # the inbox moved: read the record again, under the same claim
         elif saga.status is SagaStatus.RUNNING:
@@ -238,17 +229,12 @@ class Run:
             self.backward = Backward(self, backward.plan_of(self).steps)
         self._continue()
 
-    def noticed(self, written: Written) -> None:
-        """What a commit told besides: a cancel was requested (S31)."""
-        if written.cancel_requested:
-            self._turn(EndCause.CANCELLED, {"message": "cancel was requested"})
-
     def want(self, effect: LiveEffect) -> Want:
         """Whether the saga still wants it (S14, S15)."""
         if effect.direction is Direction.BACKWARD:
             return Want.WANTED
         given_up = self.forward is not None and self.forward.unwanted(effect.identity)
-        unwanted = self.turning is not None or effect.unwanted or given_up or self._past_deadline()
+        unwanted = effect.unwanted or given_up or self.turning.past_deadline() or bool(self.turning)
         return Want.UNWANTED if unwanted else Want.WANTED
 
     def alarmed(self, effect: LiveEffect, verdict: Verdict) -> None:

@@ -86,8 +86,11 @@ class Settler:
         effect, run = self._effect, self._run
         if not written.held:
             raise ClaimLost
-        run.noticed(written)
+        too_late = written.cancel_requested and not run.turning.cancelled(requested=True)
         if (effect.identity, effect.direction) not in written.intents:
+            if too_late:  # what refused it is being taken back (S30)
+                await run.turning.taken_back()
+                return await self._begin(attempt, await self._intend(attempt))
             effect.unwanted = True
             if attempt == 1:
                 run.never_began(effect)
@@ -177,7 +180,7 @@ class Settler:
         if not written.held:
             raise ClaimLost
         effect.untold = None
-        run.noticed(written)
+        run.turning.cancelled(requested=written.cancel_requested)
 
     def _make_intent(self, attempt: int) -> Intent:
         effect = self._effect

@@ -6,6 +6,7 @@ from tests.proof.mutants.mutant import FORGETS, FULL, WILD, Hunk, Mutant
 
 UNWIND = "saga/core/unwind.py"
 RESTING = "workers/saga_worker/resting.py"
+TURNING = "workers/saga_worker/turning.py"
 PARALLEL = "saga/parallel.py"
 RECORDS = "workers/saga_worker/records.py"
 _PLANNED = "if e.undoable and e.status is EffectStatus.SUCCEEDED))"
@@ -31,8 +32,8 @@ MUTANTS = (
             Hunk(
                 RESTING,
                 "    if waits:\n",
-                "    if run.turning is not None and run.backward is None:\n"
-                "        return _turned(run, run.turning)\n"
+                "    if run.turning.error is not None and run.backward is None:\n"
+                "        return _turned(run, run.turning.error)\n"
                 "    if waits:\n",
             ),
         ),
@@ -67,7 +68,14 @@ MUTANTS = (
         "pivot-ignored",
         "S30",
         "what came before a pivot is undone although the pivot has landed",
-        (Hunk(RESTING, "if e.policy.pivot and _landed(e)]", "if e.policy.pivot and False]"),),
+        (Hunk(TURNING, "            landed = effect.policy.pivot and", "            landed = False and"),),
+        runs=FULL,
+    ),
+    Mutant(
+        "cancel-forgotten",
+        "S31",
+        "a cancel is taken back although no pivot has landed",
+        (Hunk(TURNING, "if cause in BY_REQUEST and self.pivot() is not None:", "if cause in BY_REQUEST:"),),
         runs=FULL,
     ),
     Mutant(
@@ -118,7 +126,7 @@ MUTANTS = (
             Hunk(
                 RESTING,
                 "    if waits:\n",
-                "    early = None if run.forward is None or run.turning is not None else run.forward.completed(run.inbox)\n"
+                "    early = None if run.forward is None or run.turning else run.forward.completed(run.inbox)\n"
                 "    if early is not None:\n"
                 "        return early\n"
                 "    if waits:\n",
