@@ -1,8 +1,9 @@
-"""How many sagas a worker holds at once: as many as it was told, and fewer while its own event loop lags.
+"""How many sagas a worker holds at once: as many as it was told, unless it is too slow for so many.
 
-Rules that hold here: a worker that has too little CPU takes less, because calls that wait for the loop run into
-their timeouts, and each of them has to be settled: work that makes more work. What is in memory already is left
-alone. The lag is measured at every claim and costs no timer: the time in which the loop gets to what was claimed.
+Rules that hold here: a worker that has too little CPU takes less, because a call that waits for its turn runs into its
+timeout, and then it has to be settled: work that makes more work. What is measured is what eats a call's budget here:
+the time from before the intent's commit until the call is made. A worker begins with a few, and doubles while that time
+is short: whatever it finds waiting when it starts must not come over it at once. What is in memory already is left alone.
 """
 
 from __future__ import annotations
@@ -10,34 +11,34 @@ from __future__ import annotations
 from saga.logs import log
 
 LAG_S = 0.25
-"""A loop that takes longer to get to its work is overloaded: steps have budgets of a second and less."""
-STEP_S = 1.0
-"""The limit moves once in this time: a change must have shown its effect before the next."""
-LEAST = 4
+"""A call that waited longer came too late: budgets of a second are common, and some are shorter."""
+PAUSE_S = 1.0
+"""The limit falls once in this time: what was begun before it fell says nothing of what it is now."""
+FIRST, LEAST = 16, 4
+STEPS_UP = 8.0
+"""Beyond where it has once been too slow, a round of calls raises the limit by so many."""
 
 
 class Concurrency:
     """The limit. `most`: as many as the worker was told to hold."""
 
     def __init__(self, most: int) -> None:
-        """All that it was told."""
-        self._most = most
-        self._limit = most
-        self._moved = float("-inf")
+        """A few, to begin with."""
+        self._most = float(most)
+        self._limit = min(self._most, FIRST)
+        self._safe = self._most
+        self._fell = float("-inf")
 
     def room(self, taken: int) -> int:
         """How many more, when so many are taken."""
-        return self._limit - taken
+        return int(self._limit) - taken
 
-    def lagged(self, lag: float, taken: int, now: float) -> None:
-        """The loop took `lag` seconds to get to what was claimed, with so many taken. now: seconds of boot time."""
-        if now - self._moved < STEP_S:
-            return
-        if lag > LAG_S:
-            self._move(max(min(LEAST, self._most), min(self._limit, taken) // 2), now)
-            log.warning("worker_overloaded", lag_s=round(lag, 3), concurrency=self._limit)
-        elif self._limit < self._most:
-            self._move(min(self._most, self._limit + max(1, self._limit // 4)), now)
-
-    def _move(self, limit: int, now: float) -> None:
-        self._limit, self._moved = limit, now
+    def called(self, waited: float, taken: int, now: float) -> None:
+        """A call was made after it had waited so many seconds, with so many taken. now: seconds of boot time."""
+        if waited <= LAG_S:
+            step = 1.0 if self._limit < self._safe else STEPS_UP / self._limit
+            self._limit = min(self._most, self._limit + step)
+        elif now - self._fell >= PAUSE_S:
+            self._fell = now
+            self._safe = self._limit = max(min(LEAST, self._most), min(self._limit, taken) / 2)
+            log.warning("worker_overloaded", waited_s=round(waited, 3), concurrency=int(self._limit))

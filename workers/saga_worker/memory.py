@@ -99,13 +99,7 @@ class Memory:
         if known:
             self._loading += len(known)
             self._worker.in_background(self._load(lane, known))
-        asyncio.get_running_loop().call_soon(self._reached, self._worker.clocks.boot())
         self.journals[lane].poke()
-
-    def _reached(self, claimed_at: float) -> None:
-        """The loop has got to what was claimed."""
-        now = self._worker.clocks.boot()
-        self._concurrency.lagged(now - claimed_at, len(self), now)
 
     def _take(self, saga: SagaRow) -> bool:
         """Whether this claim is news, and not the echo of one that we have."""
@@ -148,6 +142,11 @@ class Memory:
         asyncio.get_running_loop().call_soon(begin)
 
     # What runs report.
+
+    def called(self, since: float) -> None:
+        """A call is made now; since: boot time before its intent was committed."""
+        now = self._worker.clocks.boot()
+        self._concurrency.called(now - since, len(self), now)
 
     def forget(self, run: Run) -> None:
         """The saga rests or has ended: it leaves memory."""

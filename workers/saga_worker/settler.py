@@ -113,6 +113,7 @@ class Settler:
         effect, run = self._effect, self._run
         deadline = boot + effect.policy.timeout.total_seconds()
         call = self._call(attempt, deadline)
+        run.worker.memory.called(boot)
         if run.clocks.boot() >= deadline:
             return NotExecuted("the budget was spent before the call", rule="budget")
         if run.lost or not run.clocks.holds(run.lane):

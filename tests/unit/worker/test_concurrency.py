@@ -1,41 +1,59 @@
-"""A worker that has too little CPU holds fewer sagas, and more again when its loop keeps up."""
+"""A worker that is too slow for what it holds takes less, and more again when it keeps up."""
 
 from __future__ import annotations
 
-from saga_worker.concurrency import LAG_S, LEAST, Concurrency
+from saga_worker.concurrency import FIRST, LAG_S, LEAST, Concurrency
 
 LATE = LAG_S * 2
 
 
-def test_a_lag_halves_what_is_held_and_quiet_brings_it_back() -> None:
-    """Half at once, a quarter more for each second in which the loop keeps up, never more than it was told."""
-    held = Concurrency(200)
-    held.lagged(LATE, taken=160, now=10.0)
-    assert held.room(80) == 0
-    for second in range(11, 20):
-        held.lagged(0.0, taken=80, now=float(second))
-    assert held.room(0) == 200
+def round_of_calls(held: Concurrency, waited: float, now: float) -> None:
+    """One call of each saga that it may hold."""
+    taken = held.room(0)
+    for _ in range(taken):
+        held.called(waited, taken, now)
 
 
-def test_a_change_shows_its_effect_before_the_next() -> None:
-    """Ten claims within a second that all lag are one reason and not ten."""
-    held = Concurrency(200)
-    for claim in range(10):
-        held.lagged(LATE, taken=200, now=10.0 + claim / 20)
-    assert held.room(0) == 100
+def grown(most: int = 200) -> Concurrency:
+    """As many as it was told."""
+    held = Concurrency(most)
+    for second in range(6):
+        round_of_calls(held, 0.01, float(second))
+    assert held.room(0) == most
+    return held
+
+
+def test_it_begins_with_a_few_and_doubles() -> None:
+    """Four rounds of calls, some hundredths of a second each, from 16 to 200; never more than it was told."""
+    held, seen = Concurrency(200), []
+    for second in range(6):
+        seen.append(held.room(0))
+        round_of_calls(held, 0.01, float(second))
+    assert seen == [FIRST, 32, 64, 128, 200, 200]
+
+
+def test_calls_that_wait_too_long_halve_what_is_held() -> None:
+    """A whole round of them within a second is one reason and not two hundred; what is taken counts, not the limit."""
+    held = grown()
+    round_of_calls(held, LATE, 10.0)
+    assert held.room(80) == 20
+    few = grown()
+    few.called(LATE, 40, 10.0)
+    assert few.room(0) == 20
+
+
+def test_beyond_what_was_too_much_it_feels_its_way() -> None:
+    """From a hundred it does not double again: eight more a round."""
+    held = grown()
+    held.called(LATE, 200, 10.0)
+    round_of_calls(held, 0.01, 11.0)
+    assert held.room(0) in range(106, 109)
 
 
 def test_it_never_takes_nothing() -> None:
-    """A worker whose loop always lags goes on with a few; one that was told to hold one holds one."""
-    held, alone = Concurrency(200), Concurrency(1)
-    for second in range(100):
-        held.lagged(LATE, taken=held.room(0), now=float(second))
-        alone.lagged(LATE, taken=1, now=float(second))
+    """A worker that is always late goes on with a few; one that was told to hold one holds one."""
+    held, alone = grown(), Concurrency(1)
+    for second in range(10, 100):
+        round_of_calls(held, LATE, float(second))
+        round_of_calls(alone, LATE, float(second))
     assert (held.room(0), alone.room(0)) == (LEAST, 1)
-
-
-def test_a_lag_with_room_to_spare_counts_from_what_is_taken() -> None:
-    """Halving a limit that nobody has reached would change nothing."""
-    held = Concurrency(200)
-    held.lagged(LATE, taken=40, now=10.0)
-    assert held.room(0) == 20
