@@ -24,7 +24,7 @@ from saga.handle import Handle
 from saga.ids import uuid7
 from saga.registry import Registry
 from saga.store import migrate, starts, urls, views
-from saga.store.connections import Connection, connect, verified
+from saga.store.connections import Connection, connect, reusable, verified
 from saga.store.patience import answering
 from saga.store.starts import NewSaga, Started
 from saga.store.views import SagaState
@@ -141,10 +141,10 @@ class Engine:
         try:
             yield connection
         finally:
-            if connection.closed or connection.broken or len(idle) >= KEPT_CONNECTIONS:
-                await connection.close()
-            else:
+            if reusable(connection) and len(idle) < KEPT_CONNECTIONS:
                 idle.append(connection)
+            else:
+                await connection.close()
 
     # What.
 

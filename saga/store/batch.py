@@ -17,7 +17,7 @@ from psycopg import AsyncCursor
 
 from saga.store import statements as sql
 from saga.store.changes import EvidenceWrite, Intent, OutcomeWrite, Unit, Written
-from saga.store.connections import CommitNotVerified, Connection
+from saga.store.connections import CommitNotVerified, Connection, verified
 from saga.store.sql import Statement
 
 Row = tuple[Any, ...]
@@ -225,7 +225,7 @@ async def recover(connection: Connection, lane: Lane, batch: Batch, boot: float)
         LookupError: the worker row is gone, the worker is declared dead.
     """
     parameters = {**lane.parameters(), "ms": str(lane.limit_ms)}
-    async with connection.transaction():
+    async with verified(connection):
         await connection.execute(sql.LIMITS.on(lane.schema).encode(), parameters)
         cursor = await connection.execute(sql.LAST_BATCH.on(lane.schema).encode(), parameters)
         row = await cursor.fetchone()

@@ -2,7 +2,8 @@
 
 Rules that hold here: `json` comes back as the text that was stored, because decoding is the business of the step's
 types and because a decoded and encoded dict may not be the same text; what a transaction wrote is only taken for
-written when COMMIT answered COMMIT (S6).
+written when COMMIT answered COMMIT (S6); a connection is used again only when no transaction is open on it. Whoever is
+cancelled in the middle of BEGIN leaves one open, and everything after it would be taken for written and be lost.
 """
 
 from __future__ import annotations
@@ -51,15 +52,21 @@ async def verified(connection: Connection) -> AsyncGenerator[None]:
         async with connection.transaction():
             yield
         return
-    await connection.execute("BEGIN")
     try:
+        await connection.execute("BEGIN")
         yield
+        commit = await connection.execute("COMMIT")
     except BaseException:
-        try:
+        with contextlib.suppress(psycopg.Error):
             await connection.execute("ROLLBACK")
-        except psycopg.Error:  # nobody may go on in a transaction that is neither written nor rolled back
+        if not reusable(connection):
             await connection.close()
         raise
-    commit = await connection.execute("COMMIT")
     if commit.statusmessage != "COMMIT":
         raise CommitNotVerified(f"COMMIT answered {commit.statusmessage}")
+
+
+def reusable(connection: Connection) -> bool:
+    """Whether the next piece of work may use it: it is open, and no transaction is."""
+    gone = connection.closed or connection.broken
+    return not gone and connection.info.transaction_status == TransactionStatus.IDLE

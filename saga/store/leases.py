@@ -15,6 +15,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, errors
 
+from saga.store.connections import verified
 from saga.store.sql import Statement
 
 Connection = AsyncConnection[tuple[Any, ...]]
@@ -103,7 +104,7 @@ async def reap(connection: Connection, schema: str) -> list[UUID]:
 async def _reap_one(connection: Connection, schema: str, worker: UUID) -> bool:
     """One worker a transaction: a frozen one holds up nobody but itself."""
     try:
-        async with connection.transaction():
+        async with verified(connection):
             await connection.execute(REAP_LIMIT)
             cursor = await connection.execute(LOCK_WORKER.on(schema).encode(), {"id": worker})
             lanes: Sequence[tuple[Any, ...]] = await cursor.fetchall()

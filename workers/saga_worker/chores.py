@@ -18,7 +18,7 @@ from saga.core.evidence import Evidence
 from saga.core.promises import Kind
 from saga.logs import log
 from saga.store import leases, sagas, wakeups
-from saga.store.connections import Connection
+from saga.store.connections import Connection, reusable
 from saga.store.patience import answering, connect_within
 from saga.store.sagas import Recorded, SagaRow
 from saga_worker.effects import LiveEffect
@@ -138,5 +138,8 @@ class Chores:
                 except AWAY as error:
                     log.warning("database_away", error=str(error).strip())
                     if self._connection is not None:
+                        await self._connection.close()
+                finally:
+                    if self._connection is not None and not reusable(self._connection):
                         await self._connection.close()
             await asyncio.sleep(PAUSE_S)
