@@ -99,8 +99,12 @@ def _could_know(evidence: Iterable[Evidence], promises: Promises, at: datetime |
 def _against(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> str | None:
     """What the rest of the evidence would have proven, of an effect that landed all the same (S25)."""
     landings = {e.attempt for e in evidence if isinstance(e, Replied) and isinstance(e.outcome, Succeeded)}
-    if len(landings) > 1 and not promises.dedups and policy.kind is Kind.EFFECT:
-        return f"it landed more than once: attempts {', '.join(map(str, sorted(landings)))} succeeded"
+    if landings and not promises.dedups and policy.kind is Kind.EFFECT:
+        first, newest = min(landings), max(outcomes(evidence))
+        if len(landings) > 1:
+            return f"it landed more than once: attempts {', '.join(map(str, sorted(landings)))} succeeded"
+        if first < newest:
+            return f"attempt {first} landed after it was proven that it did not, and attempt {newest} may have landed, too"
     without = [e for e in evidence if _landed([e]) is None]
     match _proof(without, promises, policy)[0]:
         case Refused(rule=rule) | NotExecuted(rule=rule) if outcomes(without):

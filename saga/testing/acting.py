@@ -36,7 +36,8 @@ class Acting(StandIn):
     def body(self, effect: LiveEffect, call: Call) -> Handling:
         """A request."""
         if effect.handlers.is_async:
-            return True, lambda: self._way.request(effect, call)
+            checked = self._way.now
+            return True, lambda: self._way.request(effect, call, checked)
         return True, lambda: self._blocking(effect, call)
 
     def question(self, effect: LiveEffect, call: Call) -> Handling:
@@ -48,7 +49,7 @@ class Acting(StandIn):
         limit = asyncio.timeout(call.remaining() * CLIENTS_SHARE)
         try:
             async with limit:
-                return await self._way.request(effect, call)
+                return await self._way.request(effect, call, self._way.now)
         except TimeoutError:
             if limit.expired():
                 raise errors.Unknown("no reply within the client's own timeout") from None

@@ -1,7 +1,8 @@
 """I4: no compensation is sent while an effect of the saga is in doubt.
 
-Read off the ledger: after the first request to undo anything, no forward effect of that saga lands any more; but for one
-whose doubt its step accepts, which has nothing to undo (S24).
+Read off the ledger: after the first request to undo anything, no forward effect of that saga lands any more, and none is
+decided to be sent; but for one whose doubt its step accepts, which has nothing to undo (S24). A request that a worker
+had decided before, and that left when the worker was thawed, is as one that was long on its way: it must not land.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def broken(record: Record) -> Iterator[tuple[str, str]]:
             ):
                 yield saga, f"{entry.named.step} landed after the saga had begun to undo"
         for one in sent:
-            if one.named.direction is Direction.FORWARD and one.at > undone_from:
+            if one.named.direction is Direction.FORWARD and one.checked > undone_from:
                 yield saga, f"{one.named.step} was sent after the saga had begun to undo"
 
 

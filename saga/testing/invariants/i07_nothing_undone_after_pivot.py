@@ -1,4 +1,7 @@
-"""I7: after the pivot has landed nothing is compensated."""
+"""I7: after the pivot has landed nothing is compensated.
+
+Where a service lands a request later than it promised, the pivot can land when the saga has begun to undo, which then goes on.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,13 @@ def broken(record: Record) -> Iterator[tuple[str, str]]:
         pivots = [
             e.at for e in entries if e.action is Action.APPLIED and _is_pivot(record, saga, e.named.step)
         ]
+        undone_from = min(
+            (s.at for s in record.sent.get(saga, []) if s.named.direction is Direction.BACKWARD), default=0.0
+        )
+        if not pivots or (not record.honest and undone_from < pivots[0]):
+            continue
         for sent in record.sent.get(saga, []):
-            if pivots and sent.named.direction is Direction.BACKWARD and sent.at > pivots[0]:
+            if sent.named.direction is Direction.BACKWARD and sent.at > pivots[0]:
                 yield saga, f"{sent.named.step} was compensated after the pivot"
 
 

@@ -55,9 +55,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One request as it left a worker. durable: whether its intent was committed at that moment (S5)."""
+    """One request as it left a worker. durable: whether its intent was committed at that moment (S5).
+
+    checked: when the worker last looked whether it may send, which is earlier where it was frozen in between (S11).
+    """
 
     at: float
+    checked: float
     named: Named
     attempt: int
     arguments: str

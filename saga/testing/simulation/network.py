@@ -111,7 +111,8 @@ class StandIn(Performer):
     def body(self, effect: LiveEffect, call: Call) -> Handling:
         """A request to the fake service."""
         if effect.handlers.is_async:
-            return True, lambda: self._network.request(effect, call)
+            checked = self._network.now
+            return True, lambda: self._network.request(effect, call, checked)
         return False, lambda: self._network.request_blocking(effect, call)
 
     def question(self, effect: LiveEffect, call: Call) -> Handling:
@@ -130,8 +131,13 @@ class Network:
         self._host = host
         self._process = process
 
-    async def request(self, effect: LiveEffect, call: Call) -> Any:
-        """Send a request and wait for its reply, which may never come."""
+    @property
+    def now(self) -> float:
+        """Seconds of the simulation."""
+        return self._host.machine.now
+
+    async def request(self, effect: LiveEffect, call: Call, checked: float) -> Any:
+        """Send a request and wait for its reply, which may never come. checked: when the worker saw that it may."""
         named = self._host.named(effect, call)
         fault = self._host.fault(effect, _point("call", named, call), probe=False)
         if fault == KILLED_BEFORE:
@@ -140,7 +146,7 @@ class Network:
             await self._freeze(effect)
         if fault == NO_CONNECTION:
             raise errors.NotExecuted("connection refused", rule="connect")
-        self._note(named, effect, call)
+        self._note(named, effect, call, checked)
         heard: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._launch(named, effect, call, fault, heard)
         if fault == KILLED_AFTER:
@@ -162,7 +168,7 @@ class Network:
         """The same for a `def` body: it has no time to wait, so the request lands now or never."""
         host, named = self._host, self._host.named(effect, call)
         fault = host.fault(effect, _point("call", named, call), probe=False)
-        self._note(named, effect, call)
+        self._note(named, effect, call, host.machine.now)
         if fault == LOST:
             raise TimeoutError("no reply")
         request = Request(
@@ -251,11 +257,12 @@ class Network:
             host.on_their_way += 1
             host.machine.later(after + lateness * host.chance.share(f"twice {named}") * 0.9, arrive)
 
-    def _note(self, named: Named, effect: LiveEffect, call: Call) -> None:
+    def _note(self, named: Named, effect: LiveEffect, call: Call, checked: float) -> None:
         host = self._host
         durable = host.durable(named, call.attempt)
+        now, arguments = host.machine.now, effect.arguments_text
         host.ledger.sent.append(
-            Sent(host.machine.now, named, call.attempt, effect.arguments_text, self._process.name, durable)
+            Sent(now, checked, named, call.attempt, arguments, self._process.name, durable)
         )
 
     def _transit(self, point: str) -> float:

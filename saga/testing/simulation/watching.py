@@ -90,13 +90,13 @@ class WatchedNetwork(Network):
         self._watch = watch
         self._worker = worker
 
-    async def request(self, effect: LiveEffect, call: Call) -> Any:
+    async def request(self, effect: LiveEffect, call: Call, checked: float) -> Any:
         """Look, then send."""
         if self._host.machine.now > self._excused_until and not self._watch.leased(self._worker()):
             self._watch.found.append(
                 (call.saga, f"{effect.identity} was sent by a worker whose lease was over")
             )
-        return await super().request(effect, call)
+        return await super().request(effect, call, checked)
 
     def status(self, effect: LiveEffect, call: Call, *, lag: float) -> Answer[Any]:
         """As it stood then."""

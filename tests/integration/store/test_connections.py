@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -47,8 +49,8 @@ async def test_s6_a_start_behind_one_that_was_cancelled_is_not_lost(database_url
     assert rows.saga_of(database_url, "behind")["status"] == "ready"
 
 
-async def _cancelled_after(turns: int, work: object) -> None:
-    task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+async def _cancelled_after(turns: int, work: Coroutine[Any, Any, object]) -> None:
+    task = asyncio.create_task(work)
     for _ in range(turns):
         await asyncio.sleep(0)
     task.cancel()

@@ -255,3 +255,18 @@ def test_the_order_of_the_attempts_does_not_matter_where_all_are_settled() -> No
     pieces: list[Evidence] = [intended(1), replied(BUSY, 1), intended(2, 20), replied(NO, 2)]
     verdicts = {str(proves(*order)) for order in itertools.permutations(pieces)}
     assert verdicts == {str(NO)}
+
+
+def test_s23_an_attempt_that_lands_behind_a_later_one_in_doubt_is_no_quiet_success() -> None:
+    """S23, S25: the later one was sent because the first was proven silent; where nothing dedups, both may stand."""
+    both = (*intended_and_lost(), late(DONE, 1))
+    said = found(*both).contradiction
+    assert said is not None
+    assert "attempt 2 may have landed, too" in said
+    assert found(*both, promises=FAITHFUL).contradiction is None
+    assert found(*both, kind=Kind.REPEATABLE).contradiction is None
+
+
+def intended_and_lost() -> tuple[Evidence, ...]:
+    """Attempt 1 was passed over in silence; of attempt 2 nobody has heard."""
+    return (intended(1), replied(UNHEARD, 1), quiet(20), quiet(40), intended(2, 100), Lost(2))
