@@ -56,6 +56,8 @@ async def verified(connection: Connection) -> AsyncGenerator[None]:
         await connection.execute("BEGIN")
         yield
         commit = await connection.execute("COMMIT")
+    except GeneratorExit:  # the collector's: nobody can wait here, and `reusable` keeps others off this connection
+        raise
     except BaseException:
         with contextlib.suppress(psycopg.Error):
             await connection.execute("ROLLBACK")
