@@ -70,7 +70,7 @@ chaos: .venv/stamp ## two minutes of kill -9, frozen workers, cut wires and fail
 
 .PHONY: soak
 soak: .venv/stamp ## the same for half an hour, with at least 50,000 sagas
-	@.venv/bin/python -m tests.chaos --seconds 1800 --seed $(SEED) --workers 3 --rate 30
+	@.venv/bin/python -m tests.chaos --seconds 1800 --seed $(SEED) --workers 3 --rate 28
 
 .PHONY: check
 check: lint types check-docs check-schema ## what CI runs before the tests: format, lint, imports, types, docs, schema

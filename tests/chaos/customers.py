@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -32,7 +33,9 @@ AT_ONCE = 40
 """Calls to the database, as many as a shop's pool has connections."""
 NAMES = {"checkout": 60, "trip": 25, "bundle": 15}  # of a hundred
 REFUSED, CANCELLED = 0.12, 0.03
-FIRST_LOOK_S, SLOWER, LONGEST_S = 0.4, 1.8, 6.0
+FIRST_LOOK_S, SLOWER, LONGEST_S = 0.4, 1.8, 20.0
+"""Seldom in the end: thousands who ask every few seconds would keep a small machine from ever getting over a bad minute."""
+LAST_LOOKS_S = 6.0
 
 
 class Log:
@@ -92,13 +95,22 @@ class Customers:
             self._spawn(self._cancel(name, key, self._dice.uniform(0.0, 1.5)))
         look = FIRST_LOOK_S
         while True:
-            await pause(look * self._dice.uniform(0.8, 1.2))
+            await self._until_next_look(look * self._dice.uniform(0.8, 1.2))
             handle = engine.handle(SAGAS[name], key=key)
             view = await self._patiently(handle.view)
             self._log.write("shown", key, word=view.status.value)
             if view.status is not View.PROCESSING or view.needs_person:
                 return
             look = min(look * SLOWER, LONGEST_S)
+
+    async def _until_next_look(self, seconds: float) -> None:
+        """So long; but when nothing is started any more everybody looks, and then more often."""
+        if self._enough.is_set():
+            await pause(min(seconds, LAST_LOOKS_S))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._enough.wait()
 
     async def _cancel(self, name: str, key: str, after: float) -> None:
         await pause(after)
