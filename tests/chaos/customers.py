@@ -33,7 +33,7 @@ AT_ONCE = 40
 """Calls to the database, as many as a shop's pool has connections."""
 NAMES = {"checkout": 60, "trip": 25, "bundle": 15}  # of a hundred
 REFUSED, CANCELLED = 0.12, 0.03
-FIRST_LOOK_S, SLOWER, LONGEST_S = 0.4, 1.8, 20.0
+FIRST_LOOK_S, SLOWER, LONGEST_S = 1.2, 1.8, 20.0
 """Seldom in the end: thousands who ask every few seconds would keep a small machine from ever getting over a bad minute."""
 LAST_LOOKS_S = 6.0
 
