@@ -56,7 +56,9 @@ async def verified(connection: Connection) -> AsyncGenerator[None]:
         await connection.execute("BEGIN")
         yield
         commit = await connection.execute("COMMIT")
-    except GeneratorExit:  # the collector's: nobody can wait here, and `reusable` keeps others off this connection
+    except (
+        GeneratorExit
+    ):  # the collector's: nobody can wait here, and `reusable` keeps others off this connection
         raise
     except BaseException:
         with contextlib.suppress(psycopg.Error):

@@ -15,15 +15,17 @@ from saga.store.sql import Statement
 
 TAKE = Statement(
     "take_watches",
-    "Locks watches that are due, and never waits. Zero rows: none is due, or no definition of theirs is served.",
-    "WITH w AS MATERIALIZED (SELECT q.saga_id, q.step, q.direction, s.name, s.version FROM {s}.watch q"
-    " JOIN {s}.saga s ON s.id = q.saga_id WHERE q.next_at <= now()"
-    " AND (s.name, s.version) IN (SELECT * FROM unnest(%(names)s::text[], %(versions)s::int[]))"
+    "Locks watches that are due, and never waits. Zero rows: none is due, or no definition of theirs is served. A saga is"
+    " looked up for each, because a join without statistics read every saga there is to find few watches.",
+    "WITH w AS MATERIALIZED (SELECT q.saga_id, q.step, q.direction FROM {s}.watch q WHERE q.next_at <= now()"
+    " AND (SELECT (s.name, s.version) IN (SELECT * FROM unnest(%(names)s::text[], %(versions)s::int[]))"
+    " FROM {s}.saga s WHERE s.id = q.saga_id)"
     " ORDER BY q.next_at LIMIT 20 FOR NO KEY UPDATE OF q SKIP LOCKED)"
     " UPDATE {s}.watch q SET asked = q.asked + 1,"
     " next_at = now() + least(interval '10 s' * power(2, least(q.asked, 12)), interval '1 hour')"
     " FROM w WHERE q.saga_id = w.saga_id AND q.step = w.step AND q.direction = w.direction"
-    " RETURNING q.saga_id, q.step, q.direction, w.name, w.version, q.until <= now()",
+    " RETURNING q.saga_id, q.step, q.direction, (SELECT s.name FROM {s}.saga s WHERE s.id = q.saga_id),"
+    " (SELECT s.version FROM {s}.saga s WHERE s.id = q.saga_id), q.until <= now()",
 )
 DROP = Statement(
     "drop_watch",

@@ -28,7 +28,7 @@ _NULL = dict.fromkeys(
 )  # fmt: skip
 
 
-@models(sql.CLAIM, "df1fe798")
+@models(sql.CLAIM, "e8a92f35")
 def claim(t: Transaction, p: Values) -> Course:
     """The longest due first; what others have locked is passed over."""
     served = set(zip(p["names"], p["versions"], strict=True))

@@ -9,14 +9,14 @@ from saga.testing.store.transactions import Transaction, always
 from saga.testing.store.values import shown
 
 
-@models(sql.LIMITS, "eb782785")
+@models(sql.LIMITS, "72e93b90")
 def limits(t: Transaction, p: Values) -> Result:
     """Until the transaction's end."""
     ms = int(p["ms"])
     t.statement_ms = t.lock_ms = t.idle_ms = ms
     t.whole_ms = ms * 3
     word = shown(ms)
-    return selected([(word, word, word, shown(ms * 3))])
+    return selected([(word, word, word, shown(ms * 3), "off")])
 
 
 @models(sql.FENCE, "a4ebe4ad")

@@ -13,7 +13,7 @@ _LIMIT = 20
 _FIRST, _LONGEST, _DOUBLINGS = timedelta(seconds=10), timedelta(hours=1), 12
 
 
-@models(sql.TAKE, "8e22bc6a")
+@models(sql.TAKE, "30b13eff")
 def take_watches(t: Transaction, p: Values) -> Course:
     """The longest due first, of sagas that are served; the pause until the next probe doubles."""
     served = set(zip(p["names"], p["versions"], strict=True))
