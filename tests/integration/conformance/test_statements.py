@@ -97,8 +97,8 @@ def case(name: str, statement: Statement | str, values: dict[str, Any], expected
 CASES = [
     # The frame.
     case("milliseconds", sql.LIMITS, {"ms": "1500"}, ok("SELECT 1", ("1500ms", "1500ms", "1500ms", "4500ms", "off"))),
-    case("minutes", sql.LIMITS, {"ms": "60000"}, ok("SELECT 1", ("1min", "1min", "1min", "3min"))),
-    case("none", sql.LIMITS, {"ms": "0"}, ok("SELECT 1", ("0", "0", "0", "0"))),
+    case("minutes", sql.LIMITS, {"ms": "60000"}, ok("SELECT 1", ("1min", "1min", "1min", "3min", "off"))),
+    case("none", sql.LIMITS, {"ms": "0"}, ok("SELECT 1", ("0", "0", "0", "0", "off"))),
     case("mine", sql.FENCE, {**ME, "batch": 1}, ok("SELECT 1", (FAR_AHEAD.replace(year=2030), 1))),
     case("a ghost", sql.FENCE, {**ME, "batch": 0}, no("22012", "DivisionByZero")),
     case("dead", sql.FENCE, {**ME, "lane": 3, "batch": 1}, no("22012", "DivisionByZero")),

@@ -34,6 +34,8 @@ def test_ended_sagas_are_not_read(
         connection.execute(sql.LIMITS.on("saga").encode(), {"ms": "5000"})
         explain = b"EXPLAIN (ANALYZE, BUFFERS) " + statement.on("saga").encode()
         plan = [line for (line,) in connection.execute(explain, parameters).fetchall()]
-    whole = next(line for line in plan if "Buffers:" in line)  # of the topmost node, which counts all below it
+    whole = next(
+        line for line in plan if "Buffers:" in line
+    )  # of the topmost node, which counts all below it
     pages = sum(int(word.partition("=")[2]) for word in whole.split() if "=" in word)
     assert pages < ENDED // 100, "\n".join(plan)
