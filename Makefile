@@ -66,11 +66,15 @@ model: .venv/stamp ## check the formal model of the protocol, and its buggy twin
 
 .PHONY: chaos
 chaos: .venv/stamp ## two minutes of kill -9, frozen workers, cut wires and failovers on real processes
-	@.venv/bin/python -m tests.chaos --seconds 120 --seed $(SEED) --workers 3 --rate 30
+	@.venv/bin/python -m tests.chaos --seconds 120 --seed $(SEED) --workers 3 --rate 15
 
 .PHONY: soak
 soak: .venv/stamp ## the same for half an hour, with at least 50,000 sagas
 	@.venv/bin/python -m tests.chaos --seconds 1800 --seed $(SEED) --workers 3 --rate 28
+
+.PHONY: bench-quick
+bench-quick: .venv/stamp ## the engine beside the bare loop, on a Postgres of their own: a table, and one JSON line
+	@.venv/bin/python -m benchmarks
 
 .PHONY: check
 check: lint types check-docs check-schema ## what CI runs before the tests: format, lint, imports, types, docs, schema

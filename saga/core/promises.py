@@ -51,6 +51,11 @@ class Promises:
         return self.remembers is not Remembers.NOTHING
 
     @property
+    def quiet_after(self) -> timedelta:
+        """From a deadline on, until everything has landed that can, and every status answer shows it (S16)."""
+        return self.lateness + self.staleness
+
+    @property
     def margin(self) -> timedelta:
         """How long before the key's end sends stop: 1 h or 5 %, half of a lifetime under 2 h (S10)."""
         lifetime = self.key_lifetime or ZERO

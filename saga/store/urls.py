@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from saga.errors import DatabaseUnreachable, SagaError
 
 
+@cache
 def parse(url: str) -> URL:
     """The URL for SQLAlchemy with psycopg 3.
 

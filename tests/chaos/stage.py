@@ -33,7 +33,7 @@ every two seconds a worker that holds two hundred is given more to settle than i
 ON_HTTP = Chances(reset=0.001, strand=0.0005, late=0.003, most_late_s=1.5)
 ON_SQL = Chances(reset=0.0003, strand=0.0001, late=0.002, most_late_s=0.5)
 SHOP_FINDS_OUT_S = 15.0
-AWAY = "does not answer"
+AWAY = ("does not answer", "the database went away")
 """The last words of a worker that began while the database was away: its supervisor begins it again."""
 TO_NOWHERE = ("127.0.0.1", 1)
 
@@ -49,7 +49,8 @@ class Hand(WorkerProcess):
     def complaint(self, number: int) -> list[str]:
         """What is wrong with its end: nothing, where it drained, or began while the database was away."""
         said = self.last_words()
-        if self.died() in {0, None} or AWAY in said.rsplit("\n", 2)[-2]:
+        last = said.rsplit("\n", 2)[-2]
+        if self.died() in {0, None} or any(words in last for words in AWAY):
             return []
         return [f"worker {number} ended by itself (exit {self.died()}):\n{said}"]
 

@@ -39,8 +39,9 @@ PROFILES = ("full", "forgets", "unasked", "once")
 SHAPES = ("linear", "pair", "pivot", "nested")
 LIMIT_S = 60.0
 SHOWN = 10
-PACE = Pace(beat=0.22, share=0.45, eager=1.0, look=1.0, round=1.0, reap=1.0)
-"""As seldom as the lease allows: what an idle worker does is no part of a path."""
+LEASE_S = 4.0
+PACE = Pace(beat=1.8, share=0.45, eager=3.0, look=3.0, round=3.0, reap=3.0)
+"""As seldom as the lease allows: what an idle worker does is no part of a path, and costs most of its time."""
 
 Script = tuple[tuple[str, int, str], ...]
 
@@ -85,7 +86,7 @@ def _after(chance: Scripted, script: Script, passed: int) -> Iterator[tuple[Scri
 
 def _run(profile: str, shape: str, chance: Scripted) -> list[Violation]:
     setting = Setting(
-        workers=1, lease=0.5, pace=PACE, concurrency=4, call_faults=CALLS, probe_faults=PROBES, batch_faults=BATCHES,
+        workers=1, lease=LEASE_S, pace=PACE, concurrency=4, call_faults=CALLS, probe_faults=PROBES, batch_faults=BATCHES,
         points=frozenset({"outcomes", "first_intents", "next_intents", "sagas"}),
     )  # fmt: skip
     simulation = Simulation(engine(profile), chance, setting)

@@ -123,7 +123,7 @@ class LiveEffect:
         """What the rules read, at this moment."""
         quiet = None
         if self.deadline is not None and not self.open:
-            quiet = self.deadline + self.step.service.promises.lateness
+            quiet = self.deadline + self.step.service.promises.quiet_after
             left = self.quiet_boot - clocks.boot()
             if left > 0:  # both clocks must have passed (S16)
                 quiet = max(quiet, clocks.now() + timedelta(seconds=left))
@@ -162,7 +162,7 @@ class LiveEffect:
         self.status = EffectStatus.SENT
         self.first_intent = self.first_intent or now
         self.deadline = max(self.deadline or now, now + budget)
-        self.quiet_boot = max(self.quiet_boot, boot + (budget + promises.lateness).total_seconds())
+        self.quiet_boot = max(self.quiet_boot, boot + (budget + promises.quiet_after).total_seconds())
         self.ended = None
         if self.key_expires is None and promises.dedups and promises.key_lifetime is not None:
             self.key_expires = now + promises.key_lifetime
@@ -273,8 +273,8 @@ def from_row(row: EffectRow, seen: list[Evidence], handlers: Handlers, clocks: C
         first_intent=row.first_intent_at, deadline=row.deadline_at, key_expires=row.key_expires_at,
         ended=row.ended_at, doubt_since=row.doubt_since, completion=row.completion, by_statement=row.by_statement,
     )  # fmt: skip
-    landing = effect.policy.timeout + step.service.promises.lateness
-    left = (row.deadline_at + step.service.promises.lateness - clocks.now()).total_seconds()
+    landing = effect.policy.timeout + step.service.promises.quiet_after
+    left = (row.deadline_at + step.service.promises.quiet_after - clocks.now()).total_seconds()
     # The database's clock may have jumped since the intent: what we have not seen pass ourselves, we wait for (S16).
     left = max(left, landing.total_seconds() - clocks.passed_since(row.intent_at))
     effect.quiet_boot = clocks.boot() + left

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from saga.store.sql import Statement, statements
 from saga.testing.store.messages import Model, Result, Run, Tag, Values
@@ -53,8 +54,9 @@ def written() -> list[Written]:
     return list(_written.values())
 
 
+@cache
 def known(schema: str) -> dict[bytes | str, Model]:
-    """The models by the text that production sends for this schema."""
+    """The models by the text that production sends for this schema. It is made once, and read by every database."""
     found: dict[bytes | str, Model] = {}
     for model in _written.values():
         names = tuple(dict.fromkeys(re.findall(r"%\((\w+)\)s", model.statement.text)))
