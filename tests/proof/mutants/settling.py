@@ -61,7 +61,7 @@ MUTANTS = (
         (
             Hunk(
                 EFFECTS,
-                "quiet = self.deadline + self.step.service.promises.lateness\n",
+                "quiet = self.deadline + self.step.service.promises.quiet_after\n",
                 "quiet = self.deadline\n",
             ),
             Hunk(EFFECTS, "            if left > 0:  # both", "            if False:  # both"),

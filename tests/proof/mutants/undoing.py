@@ -72,7 +72,7 @@ MUTANTS = (
         runs=FULL,
     ),
     Mutant(
-        "cancel-forgotten",
+        "cancel-taken-back",
         "S31",
         "a cancel is taken back although no pivot has landed",
         (Hunk(TURNING, "if cause in BY_REQUEST and self.pivot() is not None:", "if cause in BY_REQUEST:"),),

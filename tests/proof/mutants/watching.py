@@ -28,14 +28,9 @@ MUTANTS = (
         "a cancel that was requested is not looked at",
         (
             Hunk(
-                "workers/saga_worker/runner.py",
-                "        if written.cancel_requested:\n",
-                "        if False:\n",
-            ),
-            Hunk(
-                "workers/saga_worker/runner.py",
-                "        elif self.saga.cancel_requested:\n",
-                "        elif False:\n",
+                "workers/saga_worker/turning.py",
+                "return requested and self.turn(",
+                "return False and self.turn(",
             ),
             Hunk(
                 OUTCOMES,
