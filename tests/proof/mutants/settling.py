@@ -8,6 +8,8 @@ VERDICT = "saga/core/verdict.py"
 EFFECTS = "workers/saga_worker/effects.py"
 DECIDE = "saga/core/decide.py"
 _QUIET = "    return len(reads) >= QUIET_READS and max(reads) - min(reads) >= promises.staleness\n"
+_UNQUIET = Hunk("saga/core/promises.py", "return self.lateness + self.staleness", "return self.lateness")
+"""Either rule holds the other: reads are asked behind the staleness, and are spaced by it."""
 
 MUTANTS = (
     Mutant(
@@ -34,7 +36,10 @@ MUTANTS = (
         "one-quiet-read",
         "S16",
         "one “not found” after quiescence is enough, so what lags behind is believed",
-        (Hunk(VERDICT, _QUIET, "    return bool(reads)\n"),),
+        (
+            _UNQUIET,
+            Hunk(VERDICT, _QUIET, "    return bool(reads)\n"),
+        ),
         runs=LAGS,
     ),
     Mutant(
@@ -42,6 +47,7 @@ MUTANTS = (
         "S16",
         "two “not found” count however close they are, so what lags behind is believed",
         (
+            _UNQUIET,
             Hunk(VERDICT, _QUIET, "    return len(reads) >= QUIET_READS\n"),
             Hunk(DECIDE, "return max(effect.promises.staleness, QUIET_GAP)", "return QUIET_GAP"),
         ),
