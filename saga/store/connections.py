@@ -43,22 +43,16 @@ class CommitNotVerified(psycopg.OperationalError):
 
 @contextlib.asynccontextmanager
 async def verified(connection: Connection) -> AsyncGenerator[None]:
-    """One transaction, whose COMMIT is verified by its own answer. Inside another one it is a savepoint of that.
+    """One transaction, whose COMMIT is verified by its own answer.
 
     Raises:
         CommitNotVerified: nothing is written.
     """
-    if connection.info.transaction_status != TransactionStatus.IDLE:
-        async with connection.transaction():
-            yield
-        return
     try:
         await connection.execute("BEGIN")
         yield
         commit = await connection.execute("COMMIT")
-    except (
-        GeneratorExit
-    ):  # the collector's: nobody can wait here, and `reusable` keeps others off this connection
+    except GeneratorExit:  # the collector's: nobody can wait here
         raise
     except BaseException:
         with contextlib.suppress(psycopg.Error):
