@@ -77,8 +77,7 @@ def _turned(run: Run, error: dict[str, Any]) -> SagaWrite:
     if pivot is None:
         return backward.turned(run, backward.plan_of(run), error)
     if error["cause"] in BY_REQUEST:
-        log.warning("turn_came_too_late", saga_id=str(run.saga.id), cause=error["cause"])
-        return SagaWrite(SagaStatus.RUNNING, Direction.FORWARD, seen=None, past_pivot=True)
+        return run.turning.too_late(error["cause"])
     reason = f"it failed after its pivot {pivot.identity}: {error.get('code', '')} {error.get('message', '')}"
     return records.parked(
         Parking(ParkCause.AFTER_PIVOT, reason, error), Direction.FORWARD, run.inbox, run.alarm

@@ -211,8 +211,7 @@ class Run:
     def _after(self, written: Written, saga: SagaWrite | None) -> None:
         if saga is None:
             self.turning.cancelled(requested=written.cancel_requested)
-        elif saga.past_pivot and not self._resting:
-            self.turning.told_back()
+        elif saga.past_pivot and self.turning.told_back():
             self._continue()
         elif not written.moved or saga.past_pivot:
             self.worker.memory.restart(self)  # the inbox moved: read the record again, under the same claim

@@ -74,6 +74,11 @@ class Turning:
                 return effect
         return None
 
+    def too_late(self, cause: str) -> SagaWrite:
+        """What takes a request back that came behind the pivot (S30)."""
+        log.warning("turn_came_too_late", saga_id=str(self._run.saga.id), cause=cause)
+        return SagaWrite(SagaStatus.RUNNING, Direction.FORWARD, seen=None, past_pivot=True)
+
     async def taken_back(self) -> Written | None:
         """Wait until a request that came too late is taken back; None when there is none.
 
@@ -83,15 +88,12 @@ class Turning:
         return None if self._taken_back is None else await asyncio.shield(self._taken_back)
 
     def _take_back(self, cause: EndCause) -> None:
-        if self._taken_back is not None:
-            return
-        run = self._run
-        log.warning("turn_came_too_late", saga_id=str(run.saga.id), cause=cause)
-        run.saga.deadline_at, run.saga.cancel_requested = None, False
-        self._taken_back = run.write(
-            SagaWrite(SagaStatus.RUNNING, Direction.FORWARD, seen=None, past_pivot=True)
-        )
+        if self._taken_back is None:
+            saga = self._run.saga
+            saga.deadline_at, saga.cancel_requested = None, False
+            self._taken_back = self._run.write(self.too_late(cause))
 
-    def told_back(self) -> None:
-        """The database has taken it back."""
-        self._taken_back = None
+    def told_back(self) -> bool:
+        """The database has taken a request back; whether that was under way, and not the rest of a run that had turned."""
+        under_way, self._taken_back = self._taken_back is not None, None
+        return under_way
