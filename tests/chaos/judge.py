@@ -92,10 +92,11 @@ def _end(wanted: Wanted, ended: Ended, lines: list[Line]) -> Iterator[str]:
             order = [line.id for line in effects if line.id in undone]
             if ended.name not in AT_ONCE and undone != order[::-1]:
                 yield "undone in another order than the reverse"
-        case SagaStatus.PARKED if ended.park_cause != ParkCause.IN_DOUBT:
-            yield f"parked, {ended.park_cause}: {ended.park_reason}"
+        case SagaStatus.PARKED:
+            if ended.park_cause != ParkCause.IN_DOUBT:  # those are counted together
+                yield f"parked, {ended.park_cause}: {ended.park_reason}"
         case status:
-            if status not in {*ENDS, SagaStatus.PARKED}:
+            if status not in ENDS:
                 yield f"not ended: {status}"
 
 

@@ -18,13 +18,11 @@ def broken(record: Record) -> Iterator[tuple[str, str]]:
         pivots = [
             e.at for e in entries if e.action is Action.APPLIED and _is_pivot(record, saga, e.named.step)
         ]
-        undone_from = min(
-            (s.at for s in record.sent.get(saga, []) if s.named.direction is Direction.BACKWARD), default=0.0
-        )
-        if not pivots or (not record.honest and undone_from < pivots[0]):
+        undos = [sent for sent in record.sent.get(saga, []) if sent.named.direction is Direction.BACKWARD]
+        if not pivots or not undos or (undos[0].at < pivots[0] and not record.honest):
             continue
-        for sent in record.sent.get(saga, []):
-            if sent.named.direction is Direction.BACKWARD and sent.at > pivots[0]:
+        for sent in undos:
+            if sent.at > pivots[0]:
                 yield saga, f"{sent.named.step} was compensated after the pivot"
 
 
