@@ -8,25 +8,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Generator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 
 from benchmarks import server
 from benchmarks.shop import INPUT, SAGAS
 from saga import Engine
+from saga.core.model import SagaStatus
+from saga.demo.workers import WorkerProcess
 
 CONCURRENCY, LANES = 400, 2
 LOOK_EVERY_S, LIMIT_S = 0.2, 600.0
 BATCH = 500
-OPEN = "SELECT EXISTS (SELECT FROM saga.saga WHERE status IN ('ready', 'running', 'asleep'))"
+OPEN = (
+    "SELECT EXISTS (SELECT FROM saga.saga WHERE status IN"
+    f" ('{SagaStatus.READY}', '{SagaStatus.RUNNING}', '{SagaStatus.ASLEEP}'))"
+)
 SPAN = (
     "SELECT extract(epoch FROM (SELECT max(finished_at) FROM saga.saga) - (SELECT min(first_intent_at) FROM saga.effect)),"
-    " (SELECT count(*) FROM saga.saga WHERE status = 'completed')"
+    f" (SELECT count(*) FROM saga.saga WHERE status = '{SagaStatus.COMPLETED}')"
 )
 
 
@@ -129,30 +135,14 @@ async def _start_all(url: str, sagas: int, at_once: int) -> float:
 
 @contextlib.contextmanager
 def _crew(url: str, load: Load | None) -> Generator[None]:
-    """Worker processes; load None: one, at its default settings."""
+    """Worker processes, tied to this one; load None: one, at its default settings."""
     options = [] if load is None else ["--concurrency", str(load.concurrency), "--lanes", str(load.lanes)]
-    command = [
-        sys.executable,
-        "-m",
-        "saga.cli.main",
-        "worker",
-        "run",
-        "benchmarks.shop:engine",
-        "--database",
-        url,
-        *options,
-    ]
-    crew = [
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(1 if load is None else load.processes)
-    ]
-    try:
+    command = ["worker", "run", "benchmarks.shop:engine", "--database", url, *options]
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(TemporaryDirectory(prefix="saga-bench-")))
+        for number in range(1 if load is None else load.processes):
+            stack.callback(WorkerProcess(command, {}, place / f"worker-{number}.log").end)
         yield
-    finally:
-        for worker in crew:
-            worker.terminate()
-        for worker in crew:
-            worker.wait()
 
 
 def _wait(url: str) -> None:
