@@ -66,7 +66,7 @@ model: .venv/stamp ## check the formal model of the protocol, and its buggy twin
 
 .PHONY: chaos
 chaos: .venv/stamp ## two minutes of kill -9, frozen workers, cut wires and failovers on real processes
-	@.venv/bin/python -m tests.chaos --seconds 120 --seed $(SEED) --workers 3 --rate 15
+	@.venv/bin/python -m tests.chaos --seconds 120 --seed $(SEED) --workers 3 --rate 30
 
 .PHONY: soak
 soak: .venv/stamp ## the same for half an hour, with at least 50,000 sagas
