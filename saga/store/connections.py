@@ -43,11 +43,15 @@ class CommitNotVerified(psycopg.OperationalError):
 
 @contextlib.asynccontextmanager
 async def verified(connection: Connection) -> AsyncGenerator[None]:
-    """One transaction, whose COMMIT is verified by its own answer.
+    """One transaction, whose COMMIT is verified by its own answer. In a transaction of the caller's it is a savepoint of that.
 
     Raises:
         CommitNotVerified: nothing is written.
     """
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        async with connection.transaction():
+            yield
+        return
     try:
         await connection.execute("BEGIN")
         yield
