@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
@@ -89,6 +89,12 @@ class BlockingEngine:
                 "or a psycopg connection"
             )
         return BlockingHandle(self, self._engine.started(saga, new, started, within=True))
+
+    def start_many(
+        self, saga: SagaDefinition[In, Out], inputs: Iterable[tuple[str, In]]
+    ) -> list[BlockingHandle[Out]]:
+        """As `Engine.start_many`."""
+        return [BlockingHandle(self, one) for one in self.wait_for(self._engine.start_many(saga, inputs))]
 
     def handle(self, saga: SagaDefinition[Any, Out], *, key: str) -> BlockingHandle[Out]:
         """As `Engine.handle`."""

@@ -23,9 +23,10 @@ from saga.errors import KeyConflict, Unstorable
 from saga.handle import Handle
 from saga.ids import uuid7
 from saga.registry import Registry
-from saga.store import migrate, starts, urls, views
-from saga.store.connections import Connection, connect, reusable, verified
+from saga.store import bulk, migrate, starts, urls, views
+from saga.store.connections import Connection, connect, verified
 from saga.store.patience import answering
+from saga.store.pool import Pool
 from saga.store.starts import NewSaga, Started
 from saga.store.views import SagaState
 
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-KEPT_CONNECTIONS = 8
-"""So many idle connections are kept for the next call, in each event loop."""
+CONNECTIONS = 16
+"""So many connections are open at once, in each event loop."""
+ANSWER_WITHIN_S = 20.0
+"""A start, or a look, that has no answer after so many seconds fails as on a broken connection."""
 KEY_LIMIT = 500
 """The longest business key, in characters: an index entry must hold it."""
 
@@ -51,6 +54,7 @@ class Engine:
         schema: the engine's own schema in that database.
         namespace: part of every idempotency key; set it apart for two engines that call the same services.
         secret: what idempotency keys derive from; by default the one in the database.
+        connections: so many are open at once in each event loop, and kept; who comes when all are taken waits.
 
     Raises:
         DefinitionError: with every problem of every definition.
@@ -64,13 +68,16 @@ class Engine:
         schema: str = "saga",
         namespace: str = "default",
         secret: str | None = None,
+        connections: int = CONNECTIONS,
     ) -> None:
+        if connections < 1:
+            raise ValueError(f"connections={connections}: an engine needs at least one")
         self.registry = Registry(sagas)
         self.schema = schema
         self.namespace = namespace
         self._url = url
         self._secret = None if secret is None else secret.encode()
-        self._idle: dict[asyncio.AbstractEventLoop, list[Connection]] = {}
+        self._pool = Pool(self.connect, connections)
 
     # Where.
 
@@ -107,7 +114,7 @@ class Engine:
         """
         await asyncio.to_thread(migrate.require, self.url, self.schema)
         if self._secret is None:
-            async with self.connection() as connection, answering(connection, migrate.ANSWER_WITHIN_S):
+            async with self._answering() as connection:
                 self._secret = await views.secret(connection, self.schema)
 
     async def __aenter__(self) -> Self:
@@ -119,8 +126,7 @@ class Engine:
 
     async def close(self) -> None:
         """Close the connections of this event loop."""
-        for connection in self._idle.pop(asyncio.get_running_loop(), []):
-            await connection.close()
+        await self._pool.close()
 
     async def connect(self) -> Connection:
         """A connection of the caller's own.
@@ -133,18 +139,15 @@ class Engine:
         except psycopg.OperationalError as error:
             raise urls.unreachable(self.url, error) from None
 
+    def connection(self) -> contextlib.AbstractAsyncContextManager[Connection]:
+        """A connection for one piece of work, kept for the next when it is still good. Never ask for another meanwhile."""
+        return self._pool.connection()
+
     @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Connection]:
-        """A connection for one piece of work, kept for the next when it is still good."""
-        idle = self._idle.setdefault(asyncio.get_running_loop(), [])
-        connection = idle.pop() if idle else await self.connect()
-        try:
+    async def _answering(self) -> AsyncGenerator[Connection]:
+        """The same, for what is answered within a time or fails."""
+        async with self.connection() as connection, answering(connection, ANSWER_WITHIN_S):
             yield connection
-        finally:
-            if reusable(connection) and len(idle) < KEPT_CONNECTIONS:
-                idle.append(connection)
-            else:
-                await connection.close()
 
     # What.
 
@@ -184,13 +187,39 @@ class Engine:
             InputError: the input has the wrong shape; nothing was written.
             KeyConflict: the key was used with another input; the caller's transaction is unharmed.
             SagaError: `within` is in autocommit, or not Postgres.
+            psycopg.OperationalError: no answer, or none in 20 s; start again under the same key.
         """
         new = self.new(saga, input, key)
         if within is not None:
             return self.started(saga, new, await starts.start_async(within, self.schema, new), within=True)
-        async with self.connection() as connection, verified(connection):
+        async with self._answering() as connection, verified(connection):
             started = await starts.start_own(connection, self.schema, new)
         return self.started(saga, new, started, within=False)
+
+    async def start_many(
+        self, saga: SagaDefinition[In, Out], inputs: Iterable[tuple[str, In]]
+    ) -> list[Handle[Out]]:
+        """Start many sagas of one definition in one transaction: all of them, or none.
+
+        Args:
+            saga: the definition.
+            inputs: business key and input of each. A pair that comes twice, or was started before, gives the same saga.
+
+        Returns:
+            The handles, in the order of `inputs`.
+
+        Raises:
+            InputError: an input has the wrong shape; nothing was written.
+            KeyConflict: a key was used with another input, before or in `inputs`; nothing was written.
+        """
+        asked = [self.new(saga, value, key) for key, value in inputs]
+        new: dict[str, NewSaga] = {}
+        for one in asked:
+            if new.setdefault(one.key, one).input_hash != one.input_hash:
+                raise _conflict(one)
+        async with self._answering() as connection, verified(connection):
+            started = await bulk.start_many(connection, self.schema, list(new.values()))
+            return [self.started(saga, one, started[one.key], within=False) for one in asked]
 
     def handle(self, saga: SagaDefinition[Any, Out], *, key: str) -> Handle[Out]:
         """A handle on a saga that was started elsewhere, by its key. Nothing is read yet."""
@@ -213,7 +242,7 @@ class Engine:
 
     async def read(self, saga_id: UUID | None, name: str, key: str) -> SagaState | None:
         """The saga's row as callers see it, or None."""
-        async with self.connection() as connection:
+        async with self._answering() as connection:
             return await views.read(connection, self.schema, saga_id=saga_id, name=name, key=key)
 
     def operator(self, who: str) -> Operator:
@@ -252,11 +281,15 @@ class Engine:
             KeyConflict: the key was used with another input.
         """
         if started.input_hash != new.input_hash:
-            raise KeyConflict(
-                f"the key {new.key!r} of saga {saga.name} was used with another input: "
-                "use a new key, or look the old one up with engine.handle(...)"
-            )
+            raise _conflict(new)
         return Handle(self, saga, key=new.key, saga_id=started.id, within=within)
+
+
+def _conflict(new: NewSaga) -> KeyConflict:
+    return KeyConflict(
+        f"the key {new.key!r} of saga {new.name} was used with another input: "
+        "use a new key, or look the old one up with engine.handle(...)"
+    )
 
 
 def _check_key(key: str) -> None:

@@ -37,18 +37,21 @@ async def ask(engine: Engine, saga: SagaLine, effect: EffectRow, who: str, withi
         CannotBeAsked: there is no status handler.
         SagaError: the worker did not get an answer in time.
     """
+    await _require_worker(engine, saga)
+    question = Question(saga.id, effect.step, effect.direction, who)
     async with engine.connection() as connection:
-        await _require_worker(engine, saga)
-        question = Question(saga.id, effect.step, effect.direction, who)
         request = await requests.request_probe(connection, engine.schema, question, within=within)
-        until = boottime() + within.total_seconds()
-        while True:
+    until = boottime() + within.total_seconds()
+    while True:
+        async with (
+            engine.connection() as connection
+        ):  # given back while we wait: a worker may share the engine
             state = await requests.request_state(connection, engine.schema, request)
-            if state.answer is not None:
-                return _answer(effect, json.loads(state.answer))
-            if boottime() >= until:
-                break
-            await asyncio.sleep(POLL_S)
+        if state.answer is not None:
+            return _answer(effect, json.loads(state.answer))
+        if boottime() >= until:
+            break
+        await asyncio.sleep(POLL_S)
     seconds = f"{within.total_seconds():g} s"
     if state.taken_by is None:
         raise NoWorker(f"no worker took the question in {seconds}: see `saga worker list`")

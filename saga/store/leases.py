@@ -63,10 +63,16 @@ DUE = Statement(
     " ORDER BY wake_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)"
     " UPDATE {s}.saga s SET status = 'ready', updated_at = now() FROM d WHERE s.id = d.id RETURNING s.id",
 )
-NEXT_DUE = Statement(
-    "next_due",
-    "Locks nothing. NULL: nobody sleeps.",
-    "SELECT min(wake_at) - now() FROM {s}.saga WHERE status = 'asleep'",
+LOOK = Statement(
+    "look",
+    "Locks nothing. One row: what a round would find to do, so that an idle worker reads once. NULL: nobody sleeps."
+    " Nobody counts the orphans of the living but when it is time to reap.",
+    "SELECT (SELECT min(wake_at) - now() FROM {s}.saga WHERE status = 'asleep'),"
+    " EXISTS (SELECT FROM {s}.request WHERE taken_at IS NULL AND expires_at > now()),"
+    " EXISTS (SELECT FROM {s}.watch WHERE next_at <= now()),"
+    " %(reap)s AND EXISTS (SELECT FROM {s}.worker WHERE beat < now() - lease),"
+    " %(reap)s AND EXISTS (SELECT FROM {s}.saga s WHERE s.status = 'running'"
+    " AND NOT EXISTS (SELECT FROM {s}.worker w WHERE w.id = s.owner))",
 )
 
 
@@ -80,6 +86,17 @@ class Registration:
     serves: str
     lanes: int
     lease: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a round has to do. due_in: seconds until the next sleeper is due, None while nobody sleeps."""
+
+    due_in: float | None
+    asked: bool
+    watched: bool
+    silent: bool
+    orphaned: bool
 
 
 async def register(connection: Connection, schema: str, worker: Registration) -> None:
@@ -126,10 +143,11 @@ async def ready_due(connection: Connection, schema: str) -> int:
     return await _until_none(connection, DUE.on(schema))
 
 
-async def next_due(connection: Connection, schema: str) -> float | None:
-    """Seconds until the next sleeper is due, or None."""
-    row = await (await connection.execute(NEXT_DUE.on(schema).encode())).fetchone()
-    return None if row is None or row[0] is None else row[0].total_seconds()
+async def look(connection: Connection, schema: str, *, reap: bool) -> Found:
+    """What there is to do. reap: whether to look for the dead, too."""
+    cursor = await connection.execute(LOOK.on(schema).encode(), {"reap": reap})
+    (due, *found) = (await cursor.fetchall())[0]
+    return Found(None if due is None else due.total_seconds(), *found)
 
 
 async def _until_none(connection: Connection, statement: str) -> int:

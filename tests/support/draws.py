@@ -191,7 +191,7 @@ class Drawn:
             (leases.LEAVE if self._chance.random() < 0.4 else leases.LOCK_WORKER, {"id": worker}),
             (leases.ORPHANS, {"limit": 10}),
             (leases.DUE, {"limit": 10}),
-            (leases.NEXT_DUE, {}),
+            (leases.LOOK, {"reap": self._chance.random() < 0.5}),
             (sql.LIMITS, {"ms": "60000"}),
         ]  # fmt: skip
         return self._chance.choice(made)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from saga.call import Call
 from saga.core.model import Direction
 from saga.store import sagas
-from saga.store.connections import Connection
 from saga.store.requests import ProbeRequest
 from saga.store.watches import Watch
 from saga_worker.effects import LiveEffect, from_row
@@ -23,13 +22,14 @@ def question(worker: Worker, asked: ProbeRequest | Watch, effect: LiveEffect, *,
     return Call(effect.key, undone, effect.attempt, str(asked.saga_id), effect.identity, budget, wanted)
 
 
-async def effect_of(connection: Connection, worker: Worker, asked: ProbeRequest | Watch) -> LiveEffect | None:
+async def effect_of(worker: Worker, asked: ProbeRequest | Watch) -> LiveEffect | None:
     """The effect as it is recorded, or None when it, or its step in the code, is not there.
 
     Raises:
         ValueError: what is recorded no longer fits the step's types.
     """
-    recorded = (await sagas.recorded(connection, worker.schema, [asked.saga_id]))[asked.saga_id]
+    async with worker.engine.connection() as connection:  # given back before anybody asks a service
+        recorded = (await sagas.recorded(connection, worker.schema, [asked.saga_id]))[asked.saga_id]
     rows = {(row.step, row.direction): row for row in recorded.effects}
     row = rows.get((asked.step, asked.direction))
     forward = rows.get((asked.step, Direction.FORWARD))

@@ -44,6 +44,7 @@ class Chores:
         self._worker = worker
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
+        self._reap_at = 0.0
 
     async def register(self, registration: leases.Registration) -> None:
         """Begin the lease."""
@@ -86,28 +87,32 @@ class Chores:
     async def run(self) -> None:
         """Do the rounds until cancelled."""
         listener = asyncio.create_task(self._listen(), name="saga-listener")
-        reap_at = 0.0
         try:
             while True:
-                boot = self._worker.clocks.boot()
                 pause = await self._patiently(self._round)
-                if boot >= reap_at:
-                    await self._patiently(self._reap)
-                    reap_at = boot + self._worker.pace.reap
                 await asyncio.sleep(pause)
         finally:
             listener.cancel()
 
     async def _round(self, connection: Connection) -> float:
-        """Ready what is due, answer operators; seconds until the next round."""
-        schema = self._worker.schema
-        if await leases.ready_due(connection, schema):
+        """Do what one look finds; seconds until the next round."""
+        schema, boot = self._worker.schema, self._worker.clocks.boot()
+        reap = boot >= self._reap_at
+        found = await leases.look(connection, schema, reap=reap)
+        most = pause = self._worker.pace.round
+        if found.due_in is not None:
+            pause = min(max(found.due_in, ROUND_MIN_S), most)
+        if found.due_in is not None and found.due_in <= 0 and await leases.ready_due(connection, schema):
             self._worker.memory.poke()
-        await serve_requests(connection, self._worker)
-        await serve_watches(connection, self._worker)
-        due = await leases.next_due(connection, schema)
-        most = self._worker.pace.round
-        return most if due is None else min(max(due, ROUND_MIN_S), most)
+        if found.asked:
+            await serve_requests(connection, self._worker)
+        if found.watched:
+            await serve_watches(connection, self._worker)
+        if found.silent or found.orphaned:
+            await self._reap(connection)
+        if reap:
+            self._reap_at = boot + self._worker.pace.reap
+        return pause
 
     async def _reap(self, connection: Connection) -> None:
         schema = self._worker.schema

@@ -26,13 +26,13 @@ async def serve_requests(connection: Connection, worker: Worker) -> None:
 
 
 async def _answer(worker: Worker, request: ProbeRequest) -> None:
-    async with await worker.engine.connect() as connection:
-        answer = await _probe(connection, worker, request)
+    answer = await _probe(worker, request)
+    async with worker.engine.connection() as connection:
         await answer_request(connection, worker.schema, request.id, json.dumps(answer))
 
 
-async def _probe(connection: Connection, worker: Worker, request: ProbeRequest) -> dict[str, object]:
-    effect = await effect_of(connection, worker, request)
+async def _probe(worker: Worker, request: ProbeRequest) -> dict[str, object]:
+    effect = await effect_of(worker, request)
     if effect is None:
         return {"error": f"there is no effect {request.step} ({request.direction}) in this saga"}
     if effect.handlers.probe is None:

@@ -26,17 +26,17 @@ async def serve_watches(connection: Connection, worker: Worker) -> None:
 
 
 async def _ask(worker: Worker, watch: Watch) -> None:
-    async with await worker.engine.connect() as connection:
-        effect = await effect_of(connection, worker, watch)
-        if effect is None or effect.handlers.probe is None:
-            return  # the code has no probe any more: the next deploy may have it again
-        asked_at = worker.clocks.now()
-        answer = await worker.performer.probe(effect, question(worker, watch, effect, wanted=False))
-        # S23: after a resend the one that landed is no news, and an older request may still follow it.
-        known = effect.status is EffectStatus.SUCCEEDED and isinstance(answer, Landed) and not answer.also
-        news = isinstance(answer, Landed) and not known
-        if news:
-            await worker.keep(watch.saga_id, effect, Probed(effect.attempt, answer, Phase.QUIET, asked_at))
-        over = watch.last and not isinstance(answer, NoAnswer)
-        if over or news or isinstance(answer, Fenced):
+    effect = await effect_of(worker, watch)
+    if effect is None or effect.handlers.probe is None:
+        return  # the code has no probe any more: the next deploy may have it again
+    asked_at = worker.clocks.now()
+    answer = await worker.performer.probe(effect, question(worker, watch, effect, wanted=False))
+    # S23: after a resend the one that landed is no news, and an older request may still follow it.
+    known = effect.status is EffectStatus.SUCCEEDED and isinstance(answer, Landed) and not answer.also
+    news = isinstance(answer, Landed) and not known
+    if news:
+        await worker.keep(watch.saga_id, effect, Probed(effect.attempt, answer, Phase.QUIET, asked_at))
+    over = watch.last and not isinstance(answer, NoAnswer)
+    if over or news or isinstance(answer, Fenced):
+        async with worker.engine.connection() as connection:
             await watches.drop(connection, worker.schema, watch)

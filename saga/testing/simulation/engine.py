@@ -21,7 +21,7 @@ class SimulatedEngine(Engine):
 
     def forget(self) -> None:
         """Drop the connections that ended with their world; the engine serves the next one, too."""
-        self._idle.clear()
+        self._pool.forget()
 
     @cached_property
     def url(self) -> str:

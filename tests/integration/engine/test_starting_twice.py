@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -143,7 +144,7 @@ def forward_key(url: str, key: str) -> str:
     return str(rows.effects_of(url, key)["reserve#1", "forward"]["key"])
 
 
-async def keys_of(url: str, business_key: str, **options: str) -> str:
+async def keys_of(url: str, business_key: str, **options: Any) -> str:
     """The idempotency key that a service sees for one business key, under an engine built with `options`."""
     async with Engine(url, sagas=[checkout], **options) as engine, Worker(engine, lease="3s"):
         await (await engine.start(checkout, business_key, key=business_key)).result("10s")

@@ -42,6 +42,24 @@ async def test_sagas_of_the_dead_become_ready_and_nobody_elses(
         assert await one(eye, "SELECT count(*) FROM saga.saga WHERE status = 'running'") == len(living)
 
 
+async def test_ten_thousand_of_a_dead_worker_are_freed_in_eleven_statements(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand a statement, and one that finds nobody: what a take-over costs before the claims, counted."""
+    async with witnesses(database_url, 1) as (eye,):
+        await sagas_of(eye, 10_000, alive=False)
+        sent: list[object] = []
+        execute = eye.execute
+
+        async def counted(query: Any, *values: Any) -> Any:
+            sent.append(query)
+            return await execute(query, *values)
+
+        monkeypatch.setattr(eye, "execute", counted)
+        assert await leases.ready_orphans(eye, SCHEMA) == 10_000
+        assert len(sent) == 11
+
+
 async def test_reaped_and_readied_they_are_due_at_once(database_url: str) -> None:
     """Whatever they waited for before; the epoch stays, and the next claim makes it another."""
     async with witnesses(database_url, 1) as (eye,):

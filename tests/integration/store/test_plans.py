@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from saga.store import leases, watches
 from saga.store import statements as sql
-from saga.store import watches
 from saga.store.sql import Statement
 
 ENDED = 20_000
@@ -19,7 +19,9 @@ CLAIM = {**SERVED, "room": 20, "me": "00000000-0000-0000-0000-000000000001", "la
 
 
 @pytest.mark.parametrize(
-    ("statement", "parameters"), [(sql.CLAIM, CLAIM), (watches.TAKE, SERVED)], ids=["claim", "watches"]
+    ("statement", "parameters"),
+    [(sql.CLAIM, CLAIM), (watches.TAKE, SERVED), (leases.LOOK, {"reap": True})],
+    ids=["claim", "watches", "look"],
 )
 def test_ended_sagas_are_not_read(
     database_url: str, statement: Statement, parameters: dict[str, object]

@@ -166,14 +166,14 @@ async def test_the_mover_readies_who_is_due_and_nobody_else(
     """In batches, until nobody is due; the others sleep on, and it knows when the next one is due."""
     monkeypatch.setattr(leases, "BATCH", 3)
     async with witnesses(database_url, 1) as (eye,):
-        assert await leases.next_due(eye, SCHEMA) is None
+        assert (await leases.look(eye, SCHEMA, reap=True)).due_in is None
         due = await add_sagas(eye, 7, "asleep", "-1 s")
         later = await add_sagas(eye, 2, "asleep", "1 h")
         assert await leases.ready_due(eye, SCHEMA) == len(due)
         assert await leases.ready_due(eye, SCHEMA) == 0
         found = await rows(eye, "SELECT id FROM saga.saga WHERE status = 'asleep' ORDER BY id")
         assert [row[0] for row in found] == later
-        left = await leases.next_due(eye, SCHEMA)
+        left = (await leases.look(eye, SCHEMA, reap=True)).due_in
         assert left is not None
         assert 3590 < left <= 3600
 

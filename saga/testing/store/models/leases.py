@@ -55,18 +55,23 @@ def lock_worker(t: Transaction, p: Values) -> Course:
     return selected([(v["lane"], _silent(t, v)) for _, v in locked])
 
 
-@models(sql.ORPHANS, "154da15b")
-def orphans(t: Transaction, p: Values) -> Course:
-    """The dead are listed first; behind the lock, only what the saga's own row says is asked anew."""
+def _orphaned(t: Transaction) -> list[Found]:
+    """Sagas that run under an owner without a row."""
     alive = {v["id"] for _, v in t.all(t.tables.worker)}
     running = t.tables.saga.running
-    found: list[Found] = [
+    return [
         (row, v)
         for owner in running
         if owner not in alive
         for row in running[owner]
         if (v := t.sees(row)) is not None and v["status"] == "running" and v["owner"] == owner
     ]
+
+
+@models(sql.ORPHANS, "154da15b")
+def orphans(t: Transaction, p: Values) -> Course:
+    """The dead are listed first; behind the lock, only what the saga's own row says is asked anew."""
+    found = _orphaned(t)
     owners = {v["owner"] for _, v in found}
     locked = yield from t.lock_free(
         found, lambda v: v["status"] == "running" and v["owner"] in owners, p["limit"]
@@ -90,10 +95,11 @@ def due(t: Transaction, p: Values) -> Course:
     return returned(Tag.UPDATE, [(v["id"],) for _, v in locked])
 
 
-@models(sql.NEXT_DUE, "3c246932")
-def next_due(t: Transaction, _: Values) -> Result:
-    """Until the first sleeper is due."""
-    for row, v in t.tables.saga.asleep.due(None):
-        if t.sees(row) is v:
-            return selected([(v["wake_at"] - t.now,)])
-    return selected([(None,)])
+@models(sql.LOOK, "6af5ba3a")
+def look(t: Transaction, p: Values) -> Result:
+    """Until the first sleeper is due, and what else there is to do."""
+    asleep = (v["wake_at"] - t.now for row, v in t.tables.saga.asleep.due(None) if t.sees(row) is v)
+    asked = any(v["taken_at"] is None and v["expires_at"] > t.now for _, v in t.all(t.tables.request))
+    watched = any(t.sees(row) is v for row, v in t.tables.watch.next.due(t.now))
+    silent = p["reap"] and any(_silent(t, v) for _, v in t.all(t.tables.worker))
+    return selected([(next(asleep, None), asked, watched, silent, p["reap"] and bool(_orphaned(t)))])

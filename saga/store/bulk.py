@@ -1,0 +1,54 @@
+"""Starting many sagas of one definition: one statement, one transaction, all or none.
+
+Rules that hold here: rows are inserted in the order of their keys, so that two starters of the same keys wait for each other
+and never deadlock; keys that were taken are compared, not written; who waits for work is told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from saga.store.connections import Connection
+from saga.store.sql import Statement
+from saga.store.starts import NewSaga, Started
+from saga.store.wakeups import channel
+
+START_MANY = Statement(
+    "start_many",
+    "Inserts sagas in the order of their keys; waits while another transaction starts one of them. A row that does not come"
+    " back: its key is taken. The hint stands in a subquery, which is run once and not for each row.",
+    "INSERT INTO {s}.saga (id, name, version, key, status, input, input_hash, deadline_at)"
+    " SELECT u.id, %(name)s, %(version)s, u.key, 'ready', u.input::json, u.input_hash,"
+    " now() + make_interval(secs => %(deadline)s::float8)"
+    " FROM unnest(%(ids)s::uuid[], %(keys)s::text[], %(inputs)s::text[], %(hashes)s::text[])"
+    " AS u(id, key, input, input_hash) ORDER BY u.key"
+    " ON CONFLICT (name, key) DO NOTHING RETURNING key, id, input_hash, (SELECT pg_notify(%(channel)s, ''))",
+)
+TAKEN_MANY = Statement(
+    "taken_many",
+    "Locks the keys in their order, for the reason of `taken`. A missing row: whoever had the key has rolled back since.",
+    "SELECT key, id, input_hash FROM {s}.saga WHERE name = %(name)s AND key = ANY(%(keys)s) ORDER BY key FOR KEY SHARE",
+)
+
+
+async def start_many(connection: Connection, schema: str, new: Sequence[NewSaga]) -> dict[str, Started]:
+    """Start them in the transaction that is open; what stands under each key. All are of one definition, and no key comes twice."""
+    found: dict[str, Started] = {}
+    while left := sorted((one for one in new if one.key not in found), key=lambda one: one.key):
+        values = {
+            "ids": [one.id for one in left], "keys": [one.key for one in left], "name": left[0].name,
+            "inputs": [one.input for one in left], "hashes": [one.input_hash for one in left],
+            "version": left[0].version, "deadline": left[0].deadline, "channel": channel(schema),
+        }  # fmt: skip
+        found |= await _rows(connection, START_MANY.on(schema), values)
+        taken = [one.key for one in left if one.key not in found]
+        if taken:
+            found |= await _rows(connection, TAKEN_MANY.on(schema), {"name": left[0].name, "keys": taken})
+    return found
+
+
+async def _rows(connection: Connection, statement: str, values: Mapping[str, object]) -> dict[str, Started]:
+    cursor = await connection.execute(statement.encode(), values)
+    rows: list[tuple[str, UUID, str]] = [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
+    return {key: Started(saga_id, input_hash) for key, saga_id, input_hash in rows}

@@ -1,0 +1,59 @@
+"""What a saga costs the database: transactions, bytes of WAL, statements. Counted and not timed, so a regression fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from benchmarks.shop import INPUT, SAGAS
+from saga import Engine
+from saga_worker import Worker
+from tests.support import rows
+
+COUNT, CONCURRENCY = 2_000, 400
+WAL_LIMIT = 7_000
+"""Bytes a saga of three steps, from its claim to its end."""
+BATCHES_LIMIT = 0.2
+"""Transactions a saga: a batch serves many sagas as soon as many are under way."""
+
+
+@pytest.mark.timeout(120)
+async def test_a_saga_of_three_steps_costs_so_much_and_no_more(database_url: str) -> None:
+    """Two thousand of them, four hundred at a time, on one lane; what they cost is read off the database's own counters."""
+    definition = SAGAS[3]
+    async with Engine(database_url, sagas=[definition]) as engine:
+        handles = await engine.start_many(definition, [(f"{n:06d}", INPUT) for n in range(COUNT)])
+        before = _written(database_url)
+        async with Worker(engine, concurrency=CONCURRENCY):
+            for handle in handles:
+                await handle.result("60s")
+            (batches,) = rows.select(database_url, "SELECT sum(batch)::int AS n FROM saga.worker")
+        after = _written(database_url)
+    assert (after - before) / COUNT < WAL_LIMIT
+    assert batches["n"] / COUNT < BATCHES_LIMIT
+
+
+async def test_a_fresh_saga_reads_nothing_that_it_cannot_need(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No record is read for a saga that nobody had before: the claim has brought all there is."""
+    read: list[int] = []
+    definition = SAGAS[3]
+    async with Engine(database_url, sagas=[definition]) as engine, Worker(engine) as worker:
+        original = worker._chores.recorded  # pyright: ignore[reportPrivateUsage]
+
+        async def counted(ids: list[object]) -> object:
+            read.append(len(ids))
+            return await original(ids)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(worker._chores, "recorded", counted)  # pyright: ignore[reportPrivateUsage]
+        handles = await engine.start_many(definition, [(f"{n:06d}", INPUT) for n in range(20)])
+        await asyncio.gather(*(handle.result("60s") for handle in handles))
+    assert read == []
+
+
+def _written(url: str) -> int:
+    """Bytes of WAL so far."""
+    ((found),) = rows.select(url, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS n")
+    return int(found["n"])
