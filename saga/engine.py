@@ -23,7 +23,7 @@ from saga.errors import KeyConflict, Unstorable
 from saga.handle import Handle
 from saga.ids import uuid7
 from saga.registry import Registry
-from saga.store import bulk, migrate, starts, urls, views
+from saga.store import bulk, revisions, starts, urls, views
 from saga.store.connections import Connection, connect, verified
 from saga.store.patience import answering
 from saga.store.pool import Pool
@@ -112,7 +112,7 @@ class Engine:
         Raises:
             DatabaseUnreachable, SchemaMismatch: with a sentence that says what to do.
         """
-        await asyncio.to_thread(migrate.require, self.url, self.schema)
+        await asyncio.to_thread(revisions.require, self.url, self.schema)
         if self._secret is None:
             async with self._answering() as connection:
                 self._secret = await views.secret(connection, self.schema)

@@ -12,7 +12,7 @@ from saga.cli.exits import Exit, Usage
 from saga.cli.output import Form, FormOption, emit_one
 from saga.cli.target import AppOption, DatabaseOption, SchemaOption, name_database, say
 from saga.engine import Engine
-from saga.store import health, migrate
+from saga.store import health
 from saga.store.schema import SCHEMA_REVISION
 from saga.verify import verify as verified
 
@@ -32,6 +32,8 @@ def upgrade(
     sql: bool = typer.Option(False, "--sql", help="Print the SQL for a DBA, and change nothing."),
 ) -> None:
     """Bring the schema to this release; an embedded database is made if it is not there."""
+    from saga.store import migrate
+
     if sql:
         print(migrate.script(schema))
         return

@@ -1,47 +1,32 @@
-"""Brings the schema to this version, and says which version a database has.
+"""Brings the schema to this version.
 
-Rules that hold here: nothing migrates by itself; code serves exactly `SCHEMA_REVISION`, and outside it a
-worker refuses to start with a sentence that says what to run.
+Rules that hold here: nothing migrates by itself; whoever does is alone, and the others wait and find it done. Only what
+migrates imports this, because Alembic takes longer to load than all the rest of a worker.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import math
 from collections.abc import Generator
-from pathlib import Path
-from typing import Any, cast
 
-import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Dialect, create_engine, event, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from saga.errors import SchemaMismatch
-from saga.store import urls
-from saga.store.patience import hung_up_after
-from saga.store.schema import SCHEMA_REVISION
+from saga.store import revisions, urls
 from saga.store.sql import quote
 
 TRIES = 5
-ANSWER_WITHIN_S = 20.0
-"""A process that starts on a half-open connection must not wait for ever: it ends with a sentence, and is started again."""
-
-
-def scripts() -> Path:
-    """Where the migrations are: in the wheel `saga/migrations`, in a checkout the folder beside `saga`."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "migrations"
-    return inside if inside.is_dir() else package.parent / "migrations"
 
 
 def _config(schema: str) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.set_main_option("script_location", str(revisions.scripts()).replace("%", "%%"))
     config.attributes["schema"] = schema
     return config
 
@@ -68,7 +53,7 @@ def _upgrade(url: str, schema: str) -> str | None:
     config = _config(schema)
     with _connection(url) as connection:
         before = _revision(connection, schema)
-        _refuse_newer(before, schema)
+        revisions.refuse_newer(before, schema)
         try:
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}"))
             if before is not None:
@@ -96,65 +81,16 @@ def script(schema: str = "saga") -> str:
     return f"CREATE SCHEMA IF NOT EXISTS {quote(schema)};\n\n{config.output_buffer.getvalue()}"
 
 
-def revision(url: str, schema: str = "saga") -> str | None:
-    """The revision that the database has; None where the schema was never made.
-
-    Raises:
-        DatabaseUnreachable: nothing answers at `url`.
-    """
-    with _connection(url, ANSWER_WITHIN_S) as connection:
-        return _revision(connection, schema)
-
-
-def require(url: str, schema: str = "saga") -> None:
-    """Refuse a schema that this code does not serve.
-
-    Raises:
-        SchemaMismatch: too old, too new or absent; the sentence says what to run.
-        DatabaseUnreachable: nothing answers at `url`.
-    """
-    found = revision(url, schema)
-    if found == SCHEMA_REVISION:
-        return
-    _refuse_newer(found, schema)
-    have = f'is at revision "{found}"' if found else "does not exist"
-    raise SchemaMismatch(
-        f'schema "{schema}" {have}, this code needs "{SCHEMA_REVISION}": run `saga db upgrade`'
-    )
-
-
-def _refuse_newer(found: str | None, schema: str) -> None:
-    if found is not None and found not in _known():
-        raise SchemaMismatch(
-            f'schema "{schema}" is at revision "{found}", newer than this code ("{SCHEMA_REVISION}"): '
-            "install the release of saga-engine that made it"
-        )
-
-
-def _known() -> set[str]:
-    return {path.name.split("_", 1)[0] for path in (scripts() / "versions").glob("[0-9]*.py")}
-
-
 def _revision(connection: Connection, schema: str) -> str | None:
     context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
     return context.get_current_revision()
 
 
 @contextlib.contextmanager
-def _connection(url: str, seconds: float | None = None) -> Generator[Connection]:
-    """A connection; with `seconds`, one that is broken off when the block lasts longer."""
+def _connection(url: str) -> Generator[Connection]:
     engine = create_engine(urls.parse(url), poolclass=NullPool)
-    limits = contextlib.ExitStack()
-
-    def limited(dialect: Dialect, _: object, positional: list[Any], named: dict[str, Any]) -> Any:
-        made = dialect.connect(*positional, **{"connect_timeout": math.ceil(seconds or 0), **named})
-        limits.enter_context(hung_up_after(cast("psycopg.Connection", made).fileno(), seconds or 0))
-        return made
-
-    if seconds is not None:
-        event.listen(engine, "do_connect", limited)  # before SQLAlchemy's own first questions
     try:
-        with limits, engine.connect() as connection:
+        with engine.connect() as connection:
             yield connection
     except OperationalError as error:
         raise urls.unreachable(url, error) from None

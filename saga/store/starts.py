@@ -16,9 +16,6 @@ from uuid import UUID
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
-from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.orm import Session
 
 from saga.errors import SagaError
 from saga.store.connections import Connection as OwnConnection
@@ -79,7 +76,7 @@ async def start_own(connection: OwnConnection, schema: str, new: NewSaga) -> Sta
     """Start in a transaction of a connection of ours."""
 
     async def run(statement: Statement) -> tuple[Any, ...] | None:
-        cursor = await connection.execute(statement.on(schema).encode(), _used(statement, schema, new))
+        cursor = await connection.execute(statement.on(schema).encode(), used(statement, schema, new))
         return await cursor.fetchone()
 
     return await _start_async(run, new)
@@ -91,15 +88,11 @@ def start_sync(within: object, schema: str, new: NewSaga) -> Started | None:
     Raises:
         SagaError: autocommit, or not Postgres.
     """
-    match within:
-        case Session():
-            return _in_sqlalchemy(within.connection(), schema, new)
-        case Connection():
-            return _in_sqlalchemy(within, schema, new)
-        case _ if _is_psycopg(within):
-            return _in_psycopg(within, schema, new)
-        case _:
-            return None
+    if _is_sqlalchemy(within):
+        from saga.store import through_sqlalchemy  # noqa: PLC0415 - a worker never needs SQLAlchemy's ORM
+
+        return through_sqlalchemy.start_sync(within, schema, new)
+    return _in_psycopg(within, schema, new) if _is_psycopg(within) else None
 
 
 async def start_async(within: object, schema: str, new: NewSaga) -> Started:
@@ -109,27 +102,33 @@ async def start_async(within: object, schema: str, new: NewSaga) -> Started:
         SagaError: autocommit, or not Postgres.
         TypeError: not an object that SQLAlchemy or psycopg made; the sentence lists those.
     """
-    match within:
-        case AsyncSession():
-            connection = await within.connection()
-            return await connection.run_sync(_in_sqlalchemy, schema, new)
-        case AsyncConnection():
-            return await within.run_sync(_in_sqlalchemy, schema, new)
-        case _ if _is_async_psycopg(within):
-            return await _in_async_psycopg(within, schema, new)
-        case _:
-            started = start_sync(within, schema, new)
-            if started is None:
-                raise TypeError(
-                    f"within={type(within).__name__} is no transaction: give a SQLAlchemy Session, AsyncSession, "
-                    "Connection or AsyncConnection, or a psycopg connection"
-                )
-            return started
+    if _is_sqlalchemy(within):
+        from saga.store import through_sqlalchemy  # noqa: PLC0415 - a worker never needs SQLAlchemy's ORM
+
+        started = await through_sqlalchemy.start_async(within, schema, new)
+    elif _is_async_psycopg(within):
+        started = await _in_async_psycopg(within, schema, new)
+    else:
+        started = start_sync(within, schema, new)
+    if started is None:
+        raise TypeError(
+            f"within={type(within).__name__} is no transaction: give a SQLAlchemy Session, AsyncSession, "
+            "Connection or AsyncConnection, or a psycopg connection"
+        )
+    return started
 
 
 def is_async(within: object) -> bool:
     """Whether `within` must be awaited."""
-    return isinstance(within, AsyncSession | AsyncConnection | psycopg.AsyncConnection)
+    if _is_sqlalchemy(within):
+        from saga.store import through_sqlalchemy  # noqa: PLC0415 - a worker never needs SQLAlchemy's ORM
+
+        return through_sqlalchemy.is_async(within)
+    return _is_async_psycopg(within)
+
+
+def _is_sqlalchemy(within: object) -> bool:
+    return any(base.__module__.partition(".")[0] == "sqlalchemy" for base in type(within).__mro__)
 
 
 def _is_psycopg(within: object) -> TypeGuard[psycopg.Connection[Any]]:
@@ -140,39 +139,24 @@ def _is_async_psycopg(within: object) -> TypeGuard[psycopg.AsyncConnection[Any]]
     return isinstance(within, psycopg.AsyncConnection)
 
 
-def _in_sqlalchemy(connection: Connection, schema: str, new: NewSaga) -> Started:
-    if connection.dialect.name != "postgresql":
-        raise SagaError(
-            f"within= is a connection to {connection.dialect.name}: a saga starts in its Postgres only"
-        )
-    driver = connection.connection.dbapi_connection
-    _refuse_autocommit(autocommit=getattr(driver, "autocommit", False) is True)
-
-    def run(statement: Statement) -> tuple[Any, ...] | None:
-        row = connection.execute(text(_named(statement.on(schema))), _used(statement, schema, new)).fetchone()
-        return None if row is None else tuple(row)
-
-    return _start(run, new)
-
-
 def _in_psycopg(within: psycopg.Connection[Any], schema: str, new: NewSaga) -> Started:
-    _refuse_autocommit(autocommit=_outside_transaction(within))
+    refuse_autocommit(autocommit=_outside_transaction(within))
 
     def run(statement: Statement) -> tuple[Any, ...] | None:
         # A cursor of our own: the caller's connection may give dicts, or take no named parameters.
         with psycopg.Cursor(within, row_factory=tuple_row) as cursor:
-            cursor.execute(statement.on(schema).encode(), _used(statement, schema, new))
+            cursor.execute(statement.on(schema).encode(), used(statement, schema, new))
             return cursor.fetchone()
 
-    return _start(run, new)
+    return start(run, new)
 
 
 async def _in_async_psycopg(within: psycopg.AsyncConnection[Any], schema: str, new: NewSaga) -> Started:
-    _refuse_autocommit(autocommit=_outside_transaction(within))
+    refuse_autocommit(autocommit=_outside_transaction(within))
 
     async def run(statement: Statement) -> tuple[Any, ...] | None:
         async with psycopg.AsyncCursor(within, row_factory=tuple_row) as cursor:
-            await cursor.execute(statement.on(schema).encode(), _used(statement, schema, new))
+            await cursor.execute(statement.on(schema).encode(), used(statement, schema, new))
             return await cursor.fetchone()
 
     return await _start_async(run, new)
@@ -188,7 +172,8 @@ async def _start_async(run: RunAsync, new: NewSaga) -> Started:
     return Started(new.id, new.input_hash)
 
 
-def _start(run: Run, new: NewSaga) -> Started:
+def start(run: Run, new: NewSaga) -> Started:
+    """Insert, or find who has the key, by whatever runs a statement."""
     row = run(START)
     while row is None:
         taken = run(TAKEN)
@@ -198,21 +183,22 @@ def _start(run: Run, new: NewSaga) -> Started:
     return Started(new.id, new.input_hash)
 
 
-def _used(statement: Statement, schema: str, new: NewSaga) -> dict[str, Any]:
+def used(statement: Statement, schema: str, new: NewSaga) -> dict[str, Any]:
+    """The parameters that the statement names."""
     names = set(re.findall(r"%\((\w+)\)s", statement.text))
     return {name: value for name, value in new.parameters(schema).items() if name in names}
-
-
-def _named(statement: str) -> str:
-    """Psycopg's parameters as SQLAlchemy's `text` writes them, whatever the driver."""
-    return re.sub(r"%\((\w+)\)s", r":\1", statement)
 
 
 def _outside_transaction(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
     return connection.autocommit and connection.info.transaction_status == TransactionStatus.IDLE
 
 
-def _refuse_autocommit(*, autocommit: bool) -> None:
+def refuse_autocommit(*, autocommit: bool) -> None:
+    """Refuse what would start the saga although the caller's own writes may fail.
+
+    Raises:
+        SagaError: with the sentence.
+    """
     if autocommit:
         raise SagaError(
             "within= is in autocommit: the saga would start although your own writes may fail; "

@@ -14,6 +14,7 @@ ELSEWHERE = {
     "saga/store/leases.py": "SET LOCAL frames the reaper's transaction",
     "saga/store/wakeups.py": "LISTEN takes an identifier and no parameter",
     "saga/store/migrate.py": "the schema itself, before any statement can be",
+    "saga/store/revisions.py": "asks which schema there is, before any statement can be",
     "saga/barrier/table.py": "makes the barrier's table, in a migration of the service that owns it",
     "saga/dev/cluster.py": "makes the database of a fresh cluster; knows no table of the store",
     "saga/demo/killer.py": "looks on from outside, as a DBA would, and must not share the store's code",

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
 
 from saga.errors import DatabaseUnreachable, SchemaMismatch
-from saga.store import migrate
+from saga.store import migrate, revisions
 from saga.store.schema import SCHEMA_REVISION, metadata
 from saga.store.sql import quote
 from saga.store.urls import conninfo, parse
@@ -87,7 +87,7 @@ def test_schemas_of_other_names_live_side_by_side(database_url: str, connection:
     assert differences(connection, OTHER) == []
     assert differences(connection, "saga") == []
     assert catalog(database_url, OTHER) == catalog(database_url, "saga")
-    migrate.require(database_url, OTHER)
+    revisions.require(database_url, OTHER)
     with psycopg.connect(conninfo(database_url), autocommit=True) as using:
         using.execute(f"INSERT INTO {quote(OTHER)}.worker (id, lane, host, pid, serves, state, lease)"
                       " VALUES (gen_random_uuid(), 0, 'h', 1, '[]', 'working', '1 s')".encode())  # fmt: skip
@@ -108,7 +108,7 @@ def test_upgrades_at_once_make_one_schema(empty_database_url: str) -> None:
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: migrate.upgrade(empty_database_url), range(6)))
     assert set(found) <= {None, SCHEMA_REVISION}
-    migrate.require(empty_database_url)
+    revisions.require(empty_database_url)
 
 
 def test_a_second_upgrade_changes_nothing(database_url: str) -> None:
@@ -127,42 +127,42 @@ def test_the_script_runs_as_plain_sql(empty_database_url: str, database_url: str
     """A DBA who runs it by hand gets the very same schema, and the code serves it."""
     with psycopg.connect(conninfo(empty_database_url)) as dba:
         dba.execute(migrate.script(schema).encode())
-    migrate.require(empty_database_url, schema)
+    revisions.require(empty_database_url, schema)
     assert catalog(empty_database_url, schema) == catalog(database_url, "saga")
     assert migrate.upgrade(empty_database_url, schema) == SCHEMA_REVISION
 
 
 def test_a_schema_that_does_not_exist_is_refused_with_what_to_run(empty_database_url: str) -> None:
     """Nothing migrates by itself."""
-    assert migrate.revision(empty_database_url) is None
+    assert revisions.revision(empty_database_url) is None
     with pytest.raises(SchemaMismatch, match=r'schema "saga" does not exist.*run `saga db upgrade`'):
-        migrate.require(empty_database_url)
+        revisions.require(empty_database_url)
 
 
 def test_a_schema_that_is_too_old_is_refused_with_what_to_run(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sentence says which revision is there and which is needed."""
-    monkeypatch.setattr(migrate, "SCHEMA_REVISION", "9999")
+    monkeypatch.setattr(revisions, "SCHEMA_REVISION", "9999")
     with pytest.raises(SchemaMismatch, match=r'is at revision "0001".*needs "9999": run `saga db upgrade`'):
-        migrate.require(database_url)
+        revisions.require(database_url)
 
 
-@pytest.mark.parametrize("act", [migrate.require, migrate.upgrade])
+@pytest.mark.parametrize("act", [revisions.require, migrate.upgrade])
 def test_a_schema_that_is_too_new_is_refused_and_left_alone(database_url: str, act: Any) -> None:
     """Older code neither works on it nor migrates it back."""
     with psycopg.connect(conninfo(database_url)) as future:
         future.execute("UPDATE saga.alembic_version SET version_num = '9999'")
     with pytest.raises(SchemaMismatch, match=r'revision "9999", newer than this code.*install the release'):
         act(database_url)
-    assert migrate.revision(database_url) == "9999"
+    assert revisions.revision(database_url) == "9999"
 
 
 def test_a_database_that_does_not_answer_is_a_sentence(database_url: str) -> None:
     """Not a traceback of the driver, and without the password."""
     gone = database_url.replace("port=5432", "port=1").replace("postgres@", "postgres:hush@")
     with pytest.raises(DatabaseUnreachable, match="does not answer") as told:
-        migrate.require(gone)
+        revisions.require(gone)
     assert "hush" not in str(told.value)
 
 

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from saga import Engine, saga
 from saga.dev.processes import wait_until
 from saga.errors import DatabaseUnreachable
-from saga.store import migrate
+from saga.store import revisions
 from saga.store.urls import conninfo
 from tests.chaos.wires import Wire
 from tests.support import rows
@@ -46,7 +46,7 @@ async def test_a_start_on_a_silent_connection_ends_with_a_sentence(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever starts processes can then start it again; one that waited for ever would look alive."""
-    monkeypatch.setattr(migrate, "ANSWER_WITHIN_S", 1.0)
+    monkeypatch.setattr(revisions, "ANSWER_WITHIN_S", 1.0)
     async with Proxy(conninfo(database_url)).listening() as proxy:
         wire = conninfo_to_dict(proxy.conninfo)
         url = f"postgresql://{wire['user']}@{wire['host']}:{wire['port']}/{wire['dbname']}?sslmode=disable"
