@@ -25,7 +25,7 @@ from saga.ids import uuid7
 from saga.registry import Registry
 from saga.store import bulk, revisions, starts, urls, views
 from saga.store.connections import Connection, connect, verified
-from saga.store.patience import answering
+from saga.store.patience import ANSWER_WITHIN_S, answering
 from saga.store.pool import Pool
 from saga.store.starts import NewSaga, Started
 from saga.store.views import SagaState
@@ -39,8 +39,6 @@ Out = TypeVar("Out")
 
 CONNECTIONS = 16
 """So many connections are open at once, in each event loop."""
-ANSWER_WITHIN_S = 20.0
-"""A start, or a look, that has no answer after so many seconds fails as on a broken connection."""
 KEY_LIMIT = 500
 """The longest business key, in characters: an index entry must hold it."""
 

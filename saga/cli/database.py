@@ -32,7 +32,7 @@ def upgrade(
     sql: bool = typer.Option(False, "--sql", help="Print the SQL for a DBA, and change nothing."),
 ) -> None:
     """Bring the schema to this release; an embedded database is made if it is not there."""
-    from saga.store import migrate
+    from saga.store import migrate  # here, because Alembic takes longer to load than other commands to run
 
     if sql:
         print(migrate.script(schema))

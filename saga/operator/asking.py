@@ -43,9 +43,8 @@ async def ask(engine: Engine, saga: SagaLine, effect: EffectRow, who: str, withi
         request = await requests.request_probe(connection, engine.schema, question, within=within)
     until = boottime() + within.total_seconds()
     while True:
-        async with (
-            engine.connection() as connection
-        ):  # given back while we wait: a worker may share the engine
+        # It is given back while we wait: a worker may share the engine.
+        async with engine.connection() as connection:
             state = await requests.request_state(connection, engine.schema, request)
         if state.answer is not None:
             return _answer(effect, json.loads(state.answer))

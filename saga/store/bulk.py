@@ -35,7 +35,7 @@ TAKEN_MANY = Statement(
 async def start_many(connection: Connection, schema: str, new: Sequence[NewSaga]) -> dict[str, Started]:
     """Start them in the transaction that is open; what stands under each key. All are of one definition, and no key comes twice."""
     found: dict[str, Started] = {}
-    while left := sorted((one for one in new if one.key not in found), key=lambda one: one.key):
+    while left := [one for one in new if one.key not in found]:
         values = {
             "ids": [one.id for one in left], "keys": [one.key for one in left], "name": left[0].name,
             "inputs": [one.input for one in left], "hashes": [one.input_hash for one in left],

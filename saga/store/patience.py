@@ -20,6 +20,8 @@ import psycopg
 from saga.logs import log
 from saga.store.connections import Connection, connect
 
+ANSWER_WITHIN_S = 20.0
+"""Who asks for itself, and no lease runs: after so many seconds without an answer there is none."""
 GRACE_S = 0.5
 """So long the server may take to cancel, and then to say so."""
 

@@ -15,12 +15,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from saga.errors import SchemaMismatch
 from saga.store import urls
-from saga.store.patience import hung_up_after
+from saga.store.patience import ANSWER_WITHIN_S, hung_up_after
 from saga.store.schema import SCHEMA_REVISION
 from saga.store.sql import quote
-
-ANSWER_WITHIN_S = 20.0
-"""A process that starts on a half-open connection must not wait for ever: it ends with a sentence, and is started again."""
 
 
 def scripts() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -91,3 +92,12 @@ async def ask_to_cancel(url: str, key: str) -> None:
         " status = CASE WHEN status IN ('asleep', 'parked') THEN 'ready' ELSE status END WHERE key = %s",
         key,
     )
+
+
+def waits_for_a_lock(url: str) -> Callable[[], bool]:
+    """Whether an INSERT waits for another's transaction."""
+    query = (
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+        " AND datname = current_database()"
+    )
+    return lambda: bool(select(url, query, "%INSERT INTO%"))

@@ -99,10 +99,8 @@ class Chores:
         schema, boot = self._worker.schema, self._worker.clocks.boot()
         reap = boot >= self._reap_at
         found = await leases.look(connection, schema, reap=reap)
-        most = pause = self._worker.pace.round
-        if found.due_in is not None:
-            pause = min(max(found.due_in, ROUND_MIN_S), most)
-        if found.due_in is not None and found.due_in <= 0 and await leases.ready_due(connection, schema):
+        due = self._worker.pace.round if found.due_in is None else found.due_in
+        if due <= 0 and await leases.ready_due(connection, schema):
             self._worker.memory.poke()
         if found.asked:
             await serve_requests(connection, self._worker)
@@ -112,7 +110,7 @@ class Chores:
             await self._reap(connection)
         if reap:
             self._reap_at = boot + self._worker.pace.reap
-        return pause
+        return min(max(due, ROUND_MIN_S), self._worker.pace.round)
 
     async def _reap(self, connection: Connection) -> None:
         schema = self._worker.schema

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import pytest
 
-from saga import Engine, saga
+from saga import Engine
 from saga.store.connections import Connection
 from saga_worker import Worker
 from tests.support import rows
-from tests.support.fakes import Ledger, make_step
-
-reserve = make_step(Ledger(), "reserve")
-
-
-@saga("checkout")
-async def checkout(order: str) -> str:
-    return await reserve(order)
+from tests.support.checkout import checkout
 
 
 def sessions(url: str) -> int:
@@ -48,7 +42,7 @@ async def test_a_broken_connection_leaves_its_place_to_another(database_url: str
         await engine.start(checkout, "a", key="k1")
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'saga' AND datname = current_database()"
         await asyncio.to_thread(rows.select, database_url, ended)
-        with pytest.raises(Exception, match=r"terminat|closed"):
+        with pytest.raises(psycopg.OperationalError, match=r"terminat|closed"):
             await engine.start(checkout, "b", key="k2")
         assert await engine.start(checkout, "b", key="k2")
 

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 import psycopg
 import pytest
 
-from saga import Engine, InputError, KeyConflict, saga
+from saga import Engine, InputError, KeyConflict
 from saga.dev.processes import wait_until
 from saga_worker import Worker
 from tests.support import rows
-from tests.support.fakes import Ledger, make_step
-
-ledger = Ledger()
-reserve = make_step(ledger, "reserve")
-
-
-@pytest.fixture(autouse=True)
-def empty_ledger() -> None:
-    ledger.clear()
-
-
-@saga("checkout")
-async def checkout(order: str) -> str:
-    return await reserve(order)
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncGenerator[Engine]:
-    async with Engine(database_url, sagas=[checkout]) as made:
-        yield made
+from tests.support.checkout import checkout
 
 
 def keys(url: str) -> list[str]:
@@ -76,13 +56,7 @@ async def test_a_key_whose_first_starter_rolls_back_is_started(engine: Engine) -
     async with await psycopg.AsyncConnection.connect(engine.url) as first:
         dead = await engine.start(checkout, "x", key="k2", within=first)
         second = asyncio.create_task(engine.start_many(checkout, [("k1", "a"), ("k2", "b"), ("k3", "c")]))
-        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
-        await asyncio.to_thread(
-            wait_until,
-            lambda: bool(rows.select(engine.url, waiting, "%INSERT INTO%")),
-            10,
-            "the second starter waits",
-        )
+        await asyncio.to_thread(wait_until, rows.waits_for_a_lock(engine.url), 10, "the second starter waits")
         await first.rollback()
         handles = await second
     assert dead.id not in {handle.id for handle in handles}

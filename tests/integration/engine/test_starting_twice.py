@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import psycopg
@@ -14,40 +13,14 @@ from saga.dev.processes import wait_until
 from saga.store import migrate
 from saga_worker import Worker
 from tests.support import rows
-from tests.support.fakes import Gate, Ledger, lose_reply, make_step
-
-ledger = Ledger()
-reserve = make_step(ledger, "reserve")
-
-
-@pytest.fixture(autouse=True)
-def empty_ledger() -> None:
-    ledger.clear()
-
-
-@saga("checkout")
-async def checkout(order: str) -> str:
-    return await reserve(order)
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncGenerator[Engine]:
-    async with Engine(database_url, sagas=[checkout]) as made:
-        yield made
-
-
-def waits_for_a_lock(url: str) -> Callable[[], bool]:
-    query = (
-        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO%'"
-        " AND datname = current_database()"
-    )
-    return lambda: bool(rows.select(url, query.replace("%", "%%"), *()))
+from tests.support.checkout import checkout, ledger, reserve
+from tests.support.fakes import Gate, lose_reply
 
 
 async def second_starter(engine: Engine, order: str) -> asyncio.Task[object]:
     """A start of the same key that hangs on the first one's open transaction."""
     second: asyncio.Task[object] = asyncio.create_task(engine.start(checkout, order, key="k"))
-    await asyncio.to_thread(wait_until, waits_for_a_lock(engine.url), 10, "the second starter waits")
+    await asyncio.to_thread(wait_until, rows.waits_for_a_lock(engine.url), 10, "the second starter waits")
     assert not second.done()
     return second
 

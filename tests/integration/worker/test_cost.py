@@ -55,5 +55,5 @@ async def test_a_fresh_saga_reads_nothing_that_it_cannot_need(
 
 def _written(url: str) -> int:
     """Bytes of WAL so far."""
-    ((found),) = rows.select(url, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS n")
+    (found,) = rows.select(url, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS n")
     return int(found["n"])
