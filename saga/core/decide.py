@@ -202,7 +202,10 @@ def _probe_delay(effect: EffectFacts, last: Probed, jitter: float) -> timedelta:
         case NotFound() | SaidRefused() if last.phase is Phase.QUIET:
             return max(effect.promises.staleness, QUIET_GAP)
         case _:
-            return max(QUIET_GAP, backoff(max(effect.probes, 1), PROBE_FIRST, PROBE_MOST, jitter))
+            # Anew in the quiet and for each attempt: a minute for what was asked before must not keep a saga that one
+            # answer settles.
+            asked = max(effect.asked_like(last), 1)
+            return max(QUIET_GAP, backoff(asked, PROBE_FIRST, PROBE_MOST, jitter))
 
 
 def _told(seconds: float, most: timedelta) -> timedelta:

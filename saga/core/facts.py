@@ -127,6 +127,19 @@ class EffectFacts:
                     pass
         return asked
 
+    def asked_like(self, last: Probed) -> int:
+        """How many probes were asked of the same attempt in the same phase, under the present budget (S21)."""
+        asked = 0
+        for item in self.evidence:
+            match item:
+                case Probed(attempt=attempt, phase=phase) if (attempt, phase) == (last.attempt, last.phase):
+                    asked += 1
+                case RetryAsked():
+                    asked = 0
+                case _:
+                    pass
+        return asked
+
     @property
     def budget_from(self) -> datetime | None:
         """When the present budget began: with the doubt, or with an operator's retry."""

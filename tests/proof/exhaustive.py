@@ -86,7 +86,7 @@ def _after(chance: Scripted, script: Script, passed: int) -> Iterator[tuple[Scri
 
 def _run(profile: str, shape: str, chance: Scripted) -> list[Violation]:
     setting = Setting(
-        workers=1, lease=LEASE_S, pace=PACE, concurrency=4, call_faults=CALLS, probe_faults=PROBES, batch_faults=BATCHES,
+        workers=1, lease=LEASE_S, pace=PACE, concurrency=1, call_faults=CALLS, probe_faults=PROBES, batch_faults=BATCHES,
         points=frozenset({"outcomes", "first_intents", "next_intents", "sagas"}),
     )  # fmt: skip
     simulation = Simulation(engine(profile), chance, setting)

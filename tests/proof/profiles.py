@@ -1,4 +1,4 @@
-"""What the simulated services promise: thirteen kinds, from one that remembers all to one that cannot even be asked.
+"""What the simulated services promise, and what befalls them: fifteen kinds, from one that remembers all to one that cannot even be asked.
 
 Rules that hold here: times are short, because only their order matters to the rules; everything that a profile
 leaves open is used against the engine.
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from saga import Retry, Service
+from saga.testing.simulation.network import CALL_FAULTS, LATE, REFUSES, UNANSWERED
+from saga.testing.simulation.wire import JUMP, MOMENTS
 
 TIMEOUT = "300ms"
 PATIENT = "4s"
@@ -24,6 +26,8 @@ class Profile:
     """One kind of service. probe: it has a status endpoint, and for undos too. step: options of every step.
 
     lies: by how many seconds at most it breaks the lateness that it declares. lags: every answer is as stale as declared.
+    calls, moments: which faults there are in its runs, with a call and at any moment. Few of them meet more often, so
+    that what takes two of them in a row is not left to luck.
     """
 
     name: str
@@ -32,6 +36,8 @@ class Profile:
     step: dict[str, Any] = field(default_factory=dict[str, Any])
     lies: float = 0.0
     lags: bool = False
+    calls: tuple[str, ...] = CALL_FAULTS
+    moments: tuple[str, ...] = MOMENTS
 
     @property
     def dedups(self) -> bool:
@@ -60,6 +66,8 @@ PROFILES = {
         Profile("once", {}, probe=False, step={"at_most_once": True}),
         Profile("lags", {"staleness": "1s"}, step={"watch_for": WATCH_FOR}, lags=True),
         Profile("patient", {}, step={"watch_for": "10s", "timeout": PATIENT, "settle_within": "12s"}),
+        Profile("refusing", SUCCESSES, calls=(LATE, UNANSWERED, REFUSES)),
+        Profile("jumping", {}, step={"watch_for": WATCH_FOR}, moments=(JUMP,)),
         Profile("liar", {}, step={"watch_for": WATCH_FOR}, lies=3.0),
         Profile("liar-undone", {}, step={"watch_for": WATCH_FOR, "late": "compensate"}, lies=3.0),
     )

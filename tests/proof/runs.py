@@ -20,7 +20,6 @@ from saga.testing.invariants import Violation, broken
 from saga.testing.simulation.chance import Chance, Fault, Scripted, Seeded
 from saga.testing.simulation.desk import OPERATORS
 from saga.testing.simulation.simulation import Setting, Simulation, Start, engine_of
-from saga.testing.simulation.wire import MOMENTS
 from saga_worker.clocks import Pace
 from tests.proof.profiles import PROFILES
 from tests.proof.shapes import Shape, shapes
@@ -101,7 +100,8 @@ def run(plan: Plan, chance: Chance | None = None, setting: Setting | None = None
     chosen = setting or Setting(
         workers=plan.workers,
         pace=PACE,
-        moments=MOMENTS,
+        call_faults=profile.calls,
+        moments=profile.moments,
         operators=OPERATORS,
         lies=profile.lies,
         lags=profile.lags,

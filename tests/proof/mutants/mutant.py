@@ -51,9 +51,9 @@ class Runs:
 # Few kinds, each of which is quick for many mutants: the code as it is must be clean over every one of them.
 ALL = Runs((), 15)
 FULL = Runs(("full",), 25)
-SUCCESSES = Runs(("successes",), 40)
-WILD = Runs(("successes",), 60)
+REFUSING = Runs(("refusing",), 40)
 FORGETS = Runs(("forgets",), 25)
+JUMPING = Runs(("jumping",), 8)
 SHORT_KEYS = Runs(("short-keys",), 15)
 ONCE = Runs(("once",), 25)
 LAGS = Runs(("lags",), 5)

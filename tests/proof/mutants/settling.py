@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants.mutant import FORGETS, FULL, LAGS, SUCCESSES, Hunk, Mutant
+from tests.proof.mutants.mutant import FORGETS, FULL, JUMPING, LAGS, REFUSING, Hunk, Mutant
 
 VERDICT = "saga/core/verdict.py"
 EFFECTS = "workers/saga_worker/effects.py"
@@ -58,7 +58,7 @@ MUTANTS = (
         "S16",
         "quiescence is read off the database's clock alone, which may jump",
         (Hunk(EFFECTS, "            if left > 0:  # both", "            if False:  # both"),),
-        runs=FORGETS,
+        runs=JUMPING,
     ),
     Mutant(
         "lateness-ignored",
@@ -85,7 +85,7 @@ MUTANTS = (
                 "    if policy.kind is Kind.READS or not doubted or isinstance(last, Refused):\n",
             ),
         ),
-        runs=SUCCESSES,
+        runs=REFUSING,
     ),
     Mutant(
         "parked-at-the-first-doubt",

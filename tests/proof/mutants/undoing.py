@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants.mutant import FORGETS, FULL, WILD, Hunk, Mutant
+from tests.proof.mutants.mutant import FORGETS, FULL, REFUSING, Hunk, Mutant
 
 UNWIND = "saga/core/unwind.py"
 RESTING = "workers/saga_worker/resting.py"
@@ -95,7 +95,7 @@ MUTANTS = (
             ),
             _UNCHECKED,
         ),
-        runs=WILD,
+        runs=REFUSING,
     ),
     Mutant(
         "completed-with-an-open-branch",

@@ -150,6 +150,15 @@ class TestDoubt:
             assert until(at_once(facts, 11, jitter=1.0)) == 11 + most
             assert until(at_once(facts, 11, jitter=0.0)) == 11.1
 
+    def test_s21_the_quiet_and_each_attempt_back_off_anew(self) -> None:
+        """A status endpoint that is down once keeps a saga for a second, however often it was asked before."""
+        early = [asked(11 + n) for n in range(9)]
+        facts = effect(FORGETFUL, PROBED, *DOUBT, *early, quiet(70, NoAnswer("down")), doubt=10)
+        assert until(at_once(facts, 70, jitter=1.0)) == 70.5
+        lost = (*DOUBT, *early, quiet(70), quiet(75), intended(2, 76), replied(UNHEARD, 2))
+        facts = effect(FORGETFUL, PROBED, *lost, asked(77, attempt=2), doubt=10)
+        assert until(at_once(facts, 77, jitter=1.0)) == 77.5
+
     def test_s22_the_budget_is_time(self) -> None:
         """`settle_within` from the beginning of the doubt; then the saga parks, in doubt."""
         how = policy(can_probe=True, settle_within=timedelta(seconds=60))
