@@ -37,11 +37,14 @@ BATCHES = (BATCH_KILLED, BATCH_UNANSWERED)
 PROFILES = ("full", "forgets", "unasked", "once")
 """With and without a probe, with and without dedup."""
 SHAPES = ("linear", "pair", "pivot", "nested")
-LIMIT_S = 60.0
+LIMIT_S = 90.0
 SHOWN = 10
-LEASE_S = 4.0
-PACE = Pace(beat=1.8, share=0.45, eager=3.0, look=3.0, round=3.0, reap=3.0)
+PATHS_A_COLLECTION = 100
+LEASE_S = 10.0
+PACE = Pace(beat=4.5, share=0.45, eager=12.0, look=12.0, round=3.0, reap=6.0)
 """As seldom as the lease allows: what an idle worker does is no part of a path, and costs most of its time."""
+
+LOOK_EVERY_S = 0.5
 
 Script = tuple[tuple[str, int, str], ...]
 
@@ -65,6 +68,8 @@ def walk(profile: str, shape: str, faults: int, first: tuple[int, int] = (0, 1))
     todo: list[tuple[Script, int]] = [((), 0)]
     while todo:
         script, passed = todo.pop()
+        if walked.paths % PATHS_A_COLLECTION == 0:
+            gc.collect()
         chance = Scripted({(point, number): name for point, number, name in script})
         found = _run(profile, shape, chance)
         if script or first[0] == 0:
@@ -86,7 +91,8 @@ def _after(chance: Scripted, script: Script, passed: int) -> Iterator[tuple[Scri
 
 def _run(profile: str, shape: str, chance: Scripted) -> list[Violation]:
     setting = Setting(
-        workers=1, lease=LEASE_S, pace=PACE, concurrency=1, call_faults=CALLS, probe_faults=PROBES, batch_faults=BATCHES,
+        workers=1, lease=LEASE_S, pace=PACE, look_every=LOOK_EVERY_S, concurrency=1,
+        call_faults=CALLS, probe_faults=PROBES, batch_faults=BATCHES,
         points=frozenset({"outcomes", "first_intents", "next_intents", "sagas"}),
     )  # fmt: skip
     simulation = Simulation(engine(profile), chance, setting)
@@ -106,7 +112,9 @@ SLICES = 6
 def part(task: tuple[str, str, int, int]) -> tuple[str, str, Walked]:
     """One slice of one shape, in a process of its own."""
     profile, shape, number, faults = task
-    gc.set_threshold(100_000, 20, 20)
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # what a path leaves behind is collected between paths, once there is enough of it
     return profile, shape, walk(profile, shape, faults, (number, SLICES))
 
 

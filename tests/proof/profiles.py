@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from saga import Retry, Service
-from saga.testing.simulation.network import CALL_FAULTS, LATE, REFUSES, UNANSWERED
+from saga.testing.simulation.network import CALL_FAULTS, LATE, UNANSWERED
+from saga.testing.simulation.service import REFUSES
 from saga.testing.simulation.wire import JUMP, MOMENTS
 
 TIMEOUT = "300ms"

@@ -7,7 +7,6 @@ in words; the exit code is the number of violations, at most 1; the last line is
 from __future__ import annotations
 
 import argparse
-import gc
 import multiprocessing
 import sys
 import time
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.proof.profiles import PROFILES
-from tests.proof.runs import Plan, Ran, explained, run
+from tests.proof.runs import Plan, Ran, collect_seldom, explained, run
 
 SAGAS_A_RUN = 100
 SHOWN = 5
@@ -63,7 +62,7 @@ def plans(options: argparse.Namespace) -> Iterator[Plan]:
 
 def simulated(plan: Plan) -> tuple[Ran, str]:
     """One run, and its violations explained."""
-    gc.set_threshold(100_000, 20, 20)  # a run makes many objects and drops them all at its end
+    collect_seldom()
     ran = run(plan)
     return ran, explained(ran) if ran.violations else ""
 

@@ -38,7 +38,6 @@ from saga_worker.effects import LiveEffect
 BOOT_AT = 1_000_000.0
 EPOCH_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 RESTART_S = 0.2
-LOOK_EVERY_S = 0.1
 DRIFT = 0.01
 """How far two machines' clocks drift apart, at most: far more than any real ones."""
 
@@ -47,6 +46,7 @@ DRIFT = 0.01
 class Setting:
     """How a run is set up. lease in seconds; points: see `Around`; slow: how long a service takes that takes its time, in seconds.
 
+    look_every: so often is looked whether all is at rest, in seconds.
     lies: by how many seconds at most a late request breaks what its service declares. lags: every status answer is as stale
     as it may be.
     """
@@ -63,6 +63,7 @@ class Setting:
     moments: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
     moment_every: float = 0.25
+    look_every: float = 0.1
     lies: float = 0.0
     lags: bool = False
     pace: Pace = field(default_factory=Pace)
@@ -232,7 +233,7 @@ class Simulation:
         def look() -> None:
             met[0] = done()
             if not met[0]:
-                self.machine.later(LOOK_EVERY_S, look)
+                self.machine.later(self.setting.look_every, look)
 
         self.machine.later(0.0, look)
         self.machine.run(limit, lambda: met[0])

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 from saga.testing.simulation.machine import Spinning
 from tests.proof.profiles import PROFILES
-from tests.proof.runs import Plan, run
+from tests.proof.runs import Plan, collect_seldom, run
 
 SAGAS_A_RUN = 60
 
@@ -58,6 +58,7 @@ def hunt(what: Hunt) -> Caught:
 
 def main() -> None:
     """One hunt, told by its JSON on standard input; what came of it, as JSON on standard output."""
+    collect_seldom()
     told = json.loads(sys.stdin.read())
     told["profiles"] = tuple(told["profiles"])
     print(json.dumps(asdict(hunt(Hunt(**told)))))

@@ -155,8 +155,9 @@ class TestDoubt:
         early = [asked(11 + n) for n in range(9)]
         facts = effect(FORGETFUL, PROBED, *DOUBT, *early, quiet(70, NoAnswer("down")), doubt=10)
         assert until(at_once(facts, 70, jitter=1.0)) == 70.5
-        lost = (*DOUBT, *early, quiet(70), quiet(75), intended(2, 76), replied(UNHEARD, 2))
-        facts = effect(FORGETFUL, PROBED, *lost, asked(77, attempt=2), doubt=10)
+        lost_again = (intended(2, 76), replied(UNHEARD, 2))
+        late = asked(77, attempt=2)
+        facts = effect(FORGETFUL, PROBED, *DOUBT, *early, quiet(70), quiet(75), *lost_again, late, doubt=10)
         assert until(at_once(facts, 77, jitter=1.0)) == 77.5
 
     def test_s22_the_budget_is_time(self) -> None:
