@@ -58,16 +58,24 @@ ORPHANS = Statement(
     " WHERE s.status = 'running' AND NOT EXISTS"
     " (SELECT 1 FROM {s}.worker w WHERE w.id = s.owner AND w.beat >= now() - w.lease) GROUP BY s.name, s.version",
 )
+_UNHEARD = (
+    " UNION ALL SELECT s.name, s.version, s.key, s.id, s.status, s.wake_at, e.step, e.direction, e.service, e.deadline_at"
+    " FROM {{s}}.saga s JOIN {{s}}.effect e ON e.saga_id = s.id WHERE s.status = '{0}' AND s.epoch > 0"
+    " AND e.status = 'sent' AND e.doubt_since IS NULL AND e.deadline_at < now()"
+)
 DOUBTED = Statement(
     "stuck_doubted",
-    "Locks nothing. Zero rows: nothing that moves is in doubt.",
-    "SELECT s.name, s.version, split_part(e.step, '#', 1), e.direction, e.service, count(DISTINCT s.id),"
-    " max(now() - coalesce(e.doubt_since, e.deadline_at)), min(s.key),"
-    " min(s.wake_at - now()) FILTER (WHERE s.status = 'asleep')"
-    " FROM {s}.effect e JOIN {s}.saga s ON s.id = e.saga_id"
-    " WHERE e.status IN ('sent', 'doubt') AND (e.status = 'doubt' OR e.deadline_at < now())"
+    "Locks nothing. Zero rows: nothing that moves is in doubt. What was sent, and is not heard of, is found by its saga, which"
+    " runs or waits for its next worker: an index on the status of effects would cost every saga five entries of an index.",
+    "SELECT name, version, split_part(step, '#', 1), direction, service, count(DISTINCT id), max(now() - since), min(key),"
+    " min(wake_at - now()) FILTER (WHERE status = 'asleep')"
+    " FROM (SELECT s.name, s.version, s.key, s.id, s.status, s.wake_at, e.step, e.direction, e.service, e.doubt_since AS since"
+    " FROM {s}.effect e JOIN {s}.saga s ON s.id = e.saga_id WHERE e.doubt_since IS NOT NULL"
+    " AND e.status IN ('sent', 'doubt') AND (e.status = 'doubt' OR e.deadline_at < now())"
     " AND s.status IN ('ready', 'asleep', 'running')"
-    " GROUP BY s.name, s.version, split_part(e.step, '#', 1), e.direction, e.service",
+    + _UNHEARD.format("running")
+    + _UNHEARD.format("ready")
+    + ") d GROUP BY name, version, split_part(step, '#', 1), direction, service",
 )
 
 

@@ -53,6 +53,7 @@ CHECKS: dict[str, Checks] = {
         "ck_effect_completion_when_settled": lambda v: (
             (v["status"] in _SETTLED) is (v["completion"] is not None)
         ),
+        "ck_effect_doubt_has_begun": lambda v: v["status"] != "doubt" or v["doubt_since"] is not None,
         "ck_effect_success_has_proof": lambda v: v["status"] != "succeeded" or v["proof"] is not None,
     },
     "evidence": {
