@@ -37,7 +37,7 @@ BATCHES = (BATCH_KILLED, BATCH_UNANSWERED)
 PROFILES = ("full", "forgets", "unasked", "once")
 """With and without a probe, with and without dedup."""
 SHAPES = ("linear", "pair", "pivot", "nested")
-LIMIT_S = 90.0
+LIMIT_S = 150.0
 SHOWN = 10
 PATHS_A_COLLECTION = 100
 LEASE_S = 10.0
