@@ -40,8 +40,8 @@ SHAPES = ("linear", "pair", "pivot", "nested")
 LIMIT_S = 150.0
 SHOWN = 10
 PATHS_A_COLLECTION = 100
-LEASE_S = 10.0
-PACE = Pace(beat=4.5, share=0.45, eager=12.0, look=12.0, round=3.0, reap=6.0)
+LEASE_S = 4.0  # and no longer: the next worker has to come while the shapes' doubts may still last
+PACE = Pace(beat=1.8, share=0.45, eager=12.0, look=12.0, round=3.0, reap=3.0)
 """As seldom as the lease allows: what an idle worker does is no part of a path, and costs most of its time."""
 
 LOOK_EVERY_S = 0.5
