@@ -6,45 +6,48 @@ A throughput is read off the tables: from the first intent to the last end, by t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import statistics
 import time
-from collections.abc import Generator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import psycopg
 
 from benchmarks import server
+from benchmarks.crew import crew
 from benchmarks.shop import INPUT, SAGAS
-from saga import Engine
+from saga import Engine, SagaDefinition
 from saga.core.model import SagaStatus
-from saga.demo.workers import WorkerProcess
 
 CONCURRENCY, LANES = 400, 2
 LOOK_EVERY_S, LIMIT_S = 0.2, 600.0
-BATCH = 500
+BATCH = 1000
 OPEN = (
-    "SELECT EXISTS (SELECT FROM saga.saga WHERE status IN"
-    f" ('{SagaStatus.READY}', '{SagaStatus.RUNNING}', '{SagaStatus.ASLEEP}'))"
+    f"SELECT EXISTS (SELECT FROM saga.saga WHERE status = '{SagaStatus.READY}')"
+    f" OR EXISTS (SELECT FROM saga.saga WHERE status = '{SagaStatus.RUNNING}')"
+    f" OR EXISTS (SELECT FROM saga.saga WHERE status = '{SagaStatus.ASLEEP}' AND wake_at < now() + interval '1 hour')"
 )
 SPAN = (
-    "SELECT extract(epoch FROM (SELECT max(finished_at) FROM saga.saga) - (SELECT min(first_intent_at) FROM saga.effect)),"
-    f" (SELECT count(*) FROM saga.saga WHERE status = '{SagaStatus.COMPLETED}')"
+    "SELECT extract(epoch FROM max(s.finished_at) - min(e.first)), count(*) FROM saga.saga s,"
+    " LATERAL (SELECT min(first_intent_at) AS first FROM saga.effect WHERE saga_id = s.id) e"
+    f" WHERE s.key LIKE 'load-%' AND s.status = '{SagaStatus.COMPLETED}'"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run was asked for. processes: of workers."""
+    """What a run was asked for. definition: None for the no-op saga of so many steps; processes: of workers."""
 
     sagas: int
     steps: int = 3
     processes: int = 1
     concurrency: int = CONCURRENCY
     lanes: int = LANES
+    definition: SagaDefinition[str, str] | None = None
+
+    def options(self) -> tuple[str, ...]:
+        """What a worker is told."""
+        return ("--concurrency", str(self.concurrency), "--lanes", str(self.lanes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,15 @@ class Latency:
 
 
 def throughput(url: str, load: Load) -> Throughput:
-    """All sagas of a database that holds no other.
+    """All sagas of a load, of which the database holds no other.
 
     Raises:
         TimeoutError: it did not come to an end.
         RuntimeError: not all of them completed.
     """
-    asyncio.run(_fill(url, load))
+    asyncio.run(fill(url, load.definition or SAGAS[load.steps], load.sagas))
     before = server.counted(url)
-    with _crew(url, load):
+    with crew(url, *load.options(), processes=load.processes):
         _wait(url)
     counted = server.counted(url).since(before)
     ((seconds, completed),) = server.rows(url, SPAN)
@@ -86,7 +89,7 @@ def throughput(url: str, load: Load) -> Throughput:
 
 def latency(url: str, sagas: int) -> Latency:
     """One saga after the other, with a worker at its default settings."""
-    with _crew(url, None):
+    with crew(url):
         taken = sorted(asyncio.run(_one_by_one(url, sagas)))
     return Latency(statistics.median(taken), taken[int(len(taken) * 0.99)])
 
@@ -96,15 +99,19 @@ def starts(url: str, sagas: int, at_once: int = 50) -> float:
     return asyncio.run(_start_all(url, sagas, at_once))
 
 
-async def _fill(url: str, load: Load) -> None:
-    definition = SAGAS[load.steps]
+def starts_of_many(url: str, sagas: int) -> float:
+    """How many sagas one client starts a second with `start_many`, a thousand at once."""
+    began = time.perf_counter()
+    asyncio.run(fill(url, SAGAS[3], sagas))
+    return sagas / (time.perf_counter() - began)
+
+
+async def fill(url: str, definition: SagaDefinition[Any, Any], sagas: int) -> None:
+    """Start them all, for workers that are still to come."""
     async with Engine(url, sagas=[definition]) as engine:
-        connection = await psycopg.AsyncConnection.connect(url)
-        async with connection:
-            for first in range(0, load.sagas, BATCH):
-                for number in range(first, min(first + BATCH, load.sagas)):
-                    await engine.start(definition, INPUT, key=f"{number:08d}", within=connection)
-                await connection.commit()
+        for first in range(0, sagas, BATCH):
+            many = [(f"load-{n:08d}", INPUT) for n in range(first, min(first + BATCH, sagas))]
+            await engine.start_many(definition, many)
 
 
 async def _one_by_one(url: str, sagas: int) -> list[float]:
@@ -133,22 +140,10 @@ async def _start_all(url: str, sagas: int, at_once: int) -> float:
         return sagas / (time.perf_counter() - began)
 
 
-@contextlib.contextmanager
-def _crew(url: str, load: Load | None) -> Generator[None]:
-    """Worker processes, tied to this one; load None: one, at its default settings."""
-    options = [] if load is None else ["--concurrency", str(load.concurrency), "--lanes", str(load.lanes)]
-    command = ["worker", "run", "benchmarks.shop:engine", "--database", url, *options]
-    with ExitStack() as stack:
-        place = Path(stack.enter_context(TemporaryDirectory(prefix="saga-bench-")))
-        for number in range(1 if load is None else load.processes):
-            stack.callback(WorkerProcess(command, {}, place / f"worker-{number}.log").end)
-        yield
-
-
 def _wait(url: str) -> None:
     deadline = time.monotonic() + LIMIT_S
     with psycopg.connect(url, autocommit=True) as connection:
-        while connection.execute(OPEN).fetchone() == (True,):
+        while connection.execute(OPEN.encode()).fetchone() == (True,):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not at its end within {LIMIT_S:g} s")
             time.sleep(LOOK_EVERY_S)

@@ -2,8 +2,10 @@
 
 Rules that hold here: a worker that has too little CPU takes less, because a call that waits for its turn runs into its
 timeout, and then it has to be settled: work that makes more work. What is measured is what eats a call's budget here:
-the time from before the intent's commit until the call is made. A worker begins with a few, and doubles while that time
-is short: whatever it finds waiting when it starts must not come over it at once. What is in memory already is left alone.
+the time from before the intent's commit until the call is made. A worker begins with a few, and doubles when as many as were
+last let in have made a call in time, however long those calls take: whatever it finds waiting when it starts must not come over
+it at once. What is in memory already is left alone. Calls that take an hour make no others that could raise the limit: what was
+once too much is forgotten when no call has been late for a while.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ LAG_S = 0.25
 PAUSE_S = 1.0
 """The limit falls once in this time: what was begun before it fell says nothing of what it is now."""
 FIRST, LEAST = 16, 4
+FORGOTTEN_S = 30.0
+"""So long after the last call that came too late, nobody knows any more what is too much."""
 STEPS_UP = 8.0
 """Beyond where it has once been too slow, a round of calls raises the limit by so many."""
 
@@ -26,19 +30,33 @@ class Concurrency:
         """A few, to begin with."""
         self._most = float(most)
         self._limit = min(self._most, FIRST)
+        self._let_in, self._called = self._limit, 0
         self._safe = self._most
-        self._fell = float("-inf")
+        self._fell = self._late = float("-inf")
 
-    def room(self, taken: int) -> int:
-        """How many more, when so many are taken."""
+    def room(self, taken: int, now: float) -> int:
+        """How many more, when so many are taken. now: seconds of boot time."""
+        if self._safe < self._most and now - self._late >= FORGOTTEN_S:
+            self._safe, self._let_in, self._called = self._most, float(FIRST), 0
+            self._limit = min(self._most, max(self._limit, taken + FIRST))
         return int(self._limit) - taken
 
     def called(self, waited: float, taken: int, now: float) -> None:
         """A call was made after it had waited so many seconds, with so many taken. now: seconds of boot time."""
         if waited <= LAG_S:
-            step = 1.0 if self._limit < self._safe else STEPS_UP / self._limit
-            self._limit = min(self._most, self._limit + step)
-        elif now - self._fell >= PAUSE_S:
-            self._fell = now
+            self._rise()
+            return
+        self._late = now
+        if now - self._fell >= PAUSE_S:
+            self._fell, self._called = now, 0
             self._safe = self._limit = max(min(LEAST, self._most), min(self._limit, taken) / 2)
             log.warning("worker_overloaded", waited_s=round(waited, 3), concurrency=int(self._limit))
+
+    def _rise(self) -> None:
+        if self._limit >= self._safe:
+            self._limit = min(self._most, self._limit + STEPS_UP / self._limit)
+            return
+        self._called += 1
+        if self._called >= self._let_in:
+            self._let_in, self._called = self._limit, 0
+            self._limit = min(self._most, self._limit * 2)

@@ -38,6 +38,7 @@ class Memory:
         self._runs: dict[UUID, Run] = {}
         self._epochs: dict[UUID, int] = {}
         self._loading = 0
+        self._wanting = False
         self._open = False
         self._polls: list[float] = []
         self._pauses: list[float] = []
@@ -76,7 +77,8 @@ class Memory:
     def wants(self, lane: int) -> ClaimRequest | None:
         """Whether this lane's next batch should claim: when there is room, and it is time to look."""
         now = self._worker.clocks.boot()
-        room = self._concurrency.room(len(self))
+        room = self._concurrency.room(len(self), now)
+        self._wanting = room <= 0
         if self._worker.draining or room <= 0 or now < self._polls[lane]:
             return None
         self._polls[lane] = now + self._pauses[lane]
@@ -147,6 +149,9 @@ class Memory:
         """A call is made now; since: boot time before its intent was committed."""
         now = self._worker.clocks.boot()
         self._concurrency.called(now - since, len(self), now)
+        if self._wanting and self._concurrency.room(len(self), now) > 0:
+            self._wanting = False
+            self.poke()
 
     def forget(self, run: Run) -> None:
         """The saga rests or has ended: it leaves memory."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from saga_worker.concurrency import FIRST, LAG_S, LEAST, Concurrency
+from saga_worker.concurrency import FIRST, FORGOTTEN_S, LAG_S, LEAST, Concurrency
 
 LATE = LAG_S * 2
 
 
 def round_of_calls(held: Concurrency, waited: float, now: float) -> None:
     """One call of each saga that it may hold."""
-    taken = held.room(0)
+    taken = held.room(0, now)
     for _ in range(taken):
         held.called(waited, taken, now)
 
@@ -19,7 +19,7 @@ def grown(most: int = 200) -> Concurrency:
     held = Concurrency(most)
     for second in range(6):
         round_of_calls(held, 0.01, float(second))
-    assert held.room(0) == most
+    assert held.room(0, 6.0) == most
     return held
 
 
@@ -27,19 +27,42 @@ def test_it_begins_with_a_few_and_doubles() -> None:
     """Four rounds of calls, some hundredths of a second each, from 16 to 200; never more than it was told."""
     held, seen = Concurrency(200), []
     for second in range(6):
-        seen.append(held.room(0))
+        seen.append(held.room(0, float(second)))
         round_of_calls(held, 0.01, float(second))
     assert seen == [FIRST, 32, 64, 128, 200, 200]
+
+
+def test_calls_that_take_an_hour_hold_nobody_back() -> None:
+    """Whoever was let in makes one call, and does not come to its end: ten rounds to ten thousand."""
+    held, taken, rounds = Concurrency(10_000), 0, 0
+    while taken < 10_000:
+        room = held.room(taken, float(rounds))
+        taken += room
+        for _ in range(room):
+            held.called(0.01, taken, float(rounds))
+        rounds += 1
+    assert rounds == 11
+
+
+def test_what_was_too_much_is_forgotten() -> None:
+    """A hundred calls that do not end, over a limit of fifty, let nobody in who could raise it; half a minute later a few come in."""
+    held = grown()
+    held.called(LATE, 100, 10.0)
+    assert held.room(100, 10.0 + FORGOTTEN_S - 1) == -50
+    assert held.room(100, 10.0 + FORGOTTEN_S) == FIRST
+    for _ in range(FIRST):
+        held.called(0.01, 116, 41.0)
+    assert held.room(116, 41.0) == 84
 
 
 def test_calls_that_wait_too_long_halve_what_is_held() -> None:
     """A whole round of them within a second is one reason and not two hundred; what is taken counts, not the limit."""
     held = grown()
     round_of_calls(held, LATE, 10.0)
-    assert held.room(80) == 20
+    assert held.room(80, 10.0) == 20
     few = grown()
     few.called(LATE, 40, 10.0)
-    assert few.room(0) == 20
+    assert few.room(0, 10.0) == 20
 
 
 def test_beyond_what_was_too_much_it_feels_its_way() -> None:
@@ -47,7 +70,7 @@ def test_beyond_what_was_too_much_it_feels_its_way() -> None:
     held = grown()
     held.called(LATE, 200, 10.0)
     round_of_calls(held, 0.01, 11.0)
-    assert held.room(0) in range(106, 109)
+    assert held.room(0, 11.0) in range(106, 109)
 
 
 def test_it_never_takes_nothing() -> None:
@@ -56,4 +79,4 @@ def test_it_never_takes_nothing() -> None:
     for second in range(10, 100):
         round_of_calls(held, LATE, float(second))
         round_of_calls(alone, LATE, float(second))
-    assert (held.room(0), alone.room(0)) == (LEAST, 1)
+    assert (held.room(0, 100.0), alone.room(0, 100.0)) == (LEAST, 1)
