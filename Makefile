@@ -74,7 +74,15 @@ soak: .venv/stamp ## the same for half an hour, with at least 50,000 sagas
 
 .PHONY: bench-quick
 bench-quick: .venv/stamp ## the engine beside the bare loop, on a Postgres of their own: a table, and one JSON line
+	@.venv/bin/python -m benchmarks --quick
+
+.PHONY: bench
+bench: .venv/stamp ## the same with a million finished sagas, sleepers, take-over, and the peers that `make peers` has installed
 	@.venv/bin/python -m benchmarks
+
+.PHONY: peers
+peers: .venv/stamp ## what the peers of the benchmark need, in .venv-peers (and Restate's server, where there is npm)
+	@sh scripts/peers.sh
 
 .PHONY: check
 check: lint types check-docs check-schema ## what CI runs before the tests: format, lint, imports, types, docs, schema
