@@ -8,6 +8,7 @@ ports belong to the context and not to the process, so that several simulated wo
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -23,8 +24,10 @@ def _boottime() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
-def _random_bits(count: int) -> int:
-    return int.from_bytes(os.urandom((count + 7) // 8), "big") >> (-count % 8)
+_chance = random.Random()
+"""Our own, which nobody else can seed; nothing that is drawn from it is a secret."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_chance.seed)
 
 
 def _threads(count: int) -> Executor:
@@ -42,7 +45,7 @@ class Ports:
 
     boottime: Callable[[], float] = _boottime
     unix_ns: Callable[[], int] = time.time_ns
-    random_bits: Callable[[int], int] = _random_bits
+    random_bits: Callable[[int], int] = _chance.getrandbits
     threads: Callable[[int], Executor] = _threads
     connect: Callable[[str], Coroutine[Any, Any, Any]] | None = None
     last_tick: int = 0

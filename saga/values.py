@@ -26,6 +26,7 @@ T = TypeVar("T")
 LIMIT = 1024 * 1024
 """The most bytes of one value's JSON text: an input, a step's arguments, a result."""
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _NO_NUMBER = "a number is NaN or infinite, which JSON cannot hold: use None or a text"
 
 
@@ -41,6 +42,7 @@ class Typed(Generic[T]):
     """
 
     def __init__(self, annotation: Any) -> None:
+        self._is_text = annotation is str
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(annotation)
         except (
@@ -59,6 +61,8 @@ class Typed(Generic[T]):
             Unstorable: Postgres cannot hold it (NaN, NUL, a lone surrogate).
             TooLarge: its text is over 1 MiB.
         """
+        if self._is_text and type(value) is str:
+            return canonical(value)  # there is nothing to check that this does not
         try:
             self._adapter.validate_python(value, strict=True)
             data = self._adapter.dump_python(
@@ -126,7 +130,7 @@ def canonical(data: Any) -> str:
         TooLarge: over 1 MiB.
     """
     try:
-        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = _ENCODER.encode(data)
         size = len(text.encode())
     except UnicodeEncodeError:
         raise Unstorable(

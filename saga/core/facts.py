@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from saga.core.evidence import Evidence, NotFound, Pending, ProbeAnswer, Probed, RetryAsked, SaidRefused
-from saga.core.model import Direction, Hint, NotExecuted, Refused, Succeeded, Unknown
+from saga.core.model import Direction, Hint, NotExecuted, Outcome, Refused, Succeeded, Unknown
 from saga.core.promises import InDoubt, Kind, Policy, Promises
 from saga.core.verdict import STATEMENT, Verdict, outcomes, verdict
 
@@ -103,15 +103,16 @@ class EffectFacts:
     doubt_since: datetime | None = None
     ended: datetime | None = None
     found: Verdict = field(init=False)
+    ends: dict[int, Outcome] = field(init=False, compare=False)
+    """What each attempt says of itself."""
+    attempts: int = field(init=False, compare=False)
+    """How many were intended."""
 
     def __post_init__(self) -> None:
         """Conclude once: every reader below sees the same verdict."""
         object.__setattr__(self, "found", verdict(self.evidence, self.promises, self.policy))
-
-    @property
-    def attempts(self) -> int:
-        """How many attempts were intended."""
-        return max(outcomes(self.evidence), default=0)
+        object.__setattr__(self, "ends", outcomes(self.evidence))
+        object.__setattr__(self, "attempts", max(self.ends, default=0))
 
     @property
     def probes(self) -> int:
@@ -188,8 +189,7 @@ def _stage(effect: EffectFacts) -> Stage:
 
 
 def _hinted(effect: EffectFacts, hint: Hint) -> bool:
-    found = outcomes(effect.evidence).values()
-    return any(isinstance(outcome, Unknown) and outcome.hint is hint for outcome in found)
+    return any(isinstance(outcome, Unknown) and outcome.hint is hint for outcome in effect.ends.values())
 
 
 def _means(effect: EffectFacts, want: Want) -> Means:
@@ -198,7 +198,7 @@ def _means(effect: EffectFacts, want: Want) -> Means:
         return Means.FREELY
     # S17: once a later attempt was refused, resending says nothing about the one in doubt. And when the attempts
     # are used up, each further send would only put off the quiet in which a probe can tell (S16).
-    newest = outcomes(effect.evidence).get(effect.attempts)
+    newest = effect.ends.get(effect.attempts)
     used_up = effect.direction is Direction.FORWARD and effect.attempts >= policy.retry.attempts
     pointless = isinstance(newest, Refused) or _replayed(effect) or (used_up and policy.can_probe)
     resendable = effect.promises.dedups and not pointless

@@ -24,7 +24,7 @@ def effect_key(
     framed = b"".join(
         _frame(part) for part in (KEY_VERSION, namespace, saga, business_key, step, direction.value)
     )
-    digest = hmac.new(secret, framed, hashlib.sha256).digest()[:20]
+    digest = hmac.digest(secret, framed, "sha256")[:20]
     return "sk1_" + base64.b32encode(digest).decode().lower()
 
 

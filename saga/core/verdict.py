@@ -65,7 +65,6 @@ class Verdict:
 def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -> Verdict:
     """What the evidence proves about one effect. Pure: the same evidence always gives the same verdict."""
     proof, basis = _proof(evidence, promises, policy)
-    newest = max(outcomes(evidence), default=0)
     stated = next((e for e in reversed(evidence) if isinstance(e, StatedLanded | StatedNever)), None)
     match (proof, stated):
         case (Unknown(), StatedLanded(result=result)):
@@ -74,9 +73,9 @@ def verdict(evidence: Sequence[Evidence], promises: Promises, policy: Policy) ->
             return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
         case (Refused() | NotExecuted(), StatedLanded(result=result, by_hand=True)):  # S29: done outside
             return Verdict(Succeeded(result, rule=STATEMENT), Basis.STATEMENT)
-        case (Unknown(), StatedNever(attempt=attempt, because=because, at=at)) if (
-            attempt >= newest and _could_know(evidence, promises, at)
-        ):
+        case (Unknown(), StatedNever(attempt=attempt, because=because, at=at)) if attempt >= max(
+            outcomes(evidence), default=0
+        ) and _could_know(evidence, promises, at):
             return Verdict(NotExecuted(because, rule=STATEMENT), Basis.STATEMENT)
         case (Succeeded(), StatedNever(by=by)):
             return Verdict(proof, contradiction=f"it landed, although {by} stated that it never did")

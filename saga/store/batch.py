@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from psycopg import AsyncCursor
 
 from saga.store import statements as sql
 from saga.store.changes import EvidenceWrite, Intent, OutcomeWrite, Unit, Written
+from saga.store.columns import Column
 from saga.store.connections import CommitNotVerified, Connection, verified
 from saga.store.sql import Statement
 
@@ -124,7 +126,7 @@ async def write(connection: Connection, lane: Lane, batch: Batch, boot: float) -
         await send(sql.FENCE, {})
         await send(sql.BEAT, {})
         if batch.units:
-            await send(sql.LOCK_SAGAS, {"ids": sorted({u.saga_id for u in batch.units})})
+            await send(sql.LOCK_SAGAS, {"ids": Column(sorted({u.saga_id for u in batch.units}))})
             for statement, parameters in _writes(batch.units):
                 await send(statement, parameters)
         if batch.claim is not None:
@@ -199,21 +201,21 @@ def _sagas(units: list[Unit]) -> dict[str, Any]:
     columns = ("seen", "status", "direction", "wake_at", "waiting_for", "output", "error", "degraded", "plan",
                "park_cause", "park_reason", "park_detail", "alarm", "amendment", "calm", "past_pivot")  # fmt: skip
     values = _columns([u.saga for u in units], columns)
-    return {**values, **_claims(units), "write_id": [u.write_id for u in units]}
+    return {**values, **_claims(units), "write_id": Column(u.write_id for u in units)}
 
 
 def evidence_rows(rows: list[tuple[UUID, EvidenceWrite]]) -> dict[str, Any]:
     """The parameters of the evidence statement."""
     columns = ("id", "step", "direction", "attempt", "kind", "body")
-    return {**_columns([e for _, e in rows], columns), "saga": [saga_id for saga_id, _ in rows]}
+    return {**_columns([e for _, e in rows], columns), "saga": Column(saga_id for saga_id, _ in rows)}
 
 
-def _columns(items: Sequence[object], names: Sequence[str]) -> dict[str, list[Any]]:
-    return {name: [getattr(item, name) for item in items] for name in names}
+def _columns(items: Sequence[object], names: Sequence[str]) -> dict[str, Any]:
+    return {name: Column(map(attrgetter(name), items)) for name in names}
 
 
 def _claims(units: Sequence[Unit]) -> dict[str, Any]:
-    return {"saga": [u.saga_id for u in units], "epoch": [u.epoch for u in units]}
+    return {"saga": Column(u.saga_id for u in units), "epoch": Column(u.epoch for u in units)}
 
 
 async def recover(connection: Connection, lane: Lane, batch: Batch, boot: float) -> Done | None:

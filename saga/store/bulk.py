@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from saga.store.columns import Column
 from saga.store.connections import Connection
 from saga.store.sql import Statement
 from saga.store.starts import NewSaga, Started
@@ -37,14 +38,16 @@ async def start_many(connection: Connection, schema: str, new: Sequence[NewSaga]
     found: dict[str, Started] = {}
     while left := [one for one in new if one.key not in found]:
         values = {
-            "ids": [one.id for one in left], "keys": [one.key for one in left], "name": left[0].name,
-            "inputs": [one.input for one in left], "hashes": [one.input_hash for one in left],
+            "ids": Column(one.id for one in left), "keys": Column(one.key for one in left), "name": left[0].name,
+            "inputs": Column(one.input for one in left), "hashes": Column(one.input_hash for one in left),
             "version": left[0].version, "deadline": left[0].deadline, "channel": channel(schema),
         }  # fmt: skip
         found |= await _rows(connection, START_MANY.on(schema), values)
         taken = [one.key for one in left if one.key not in found]
         if taken:
-            found |= await _rows(connection, TAKEN_MANY.on(schema), {"name": left[0].name, "keys": taken})
+            found |= await _rows(
+                connection, TAKEN_MANY.on(schema), {"name": left[0].name, "keys": Column(taken)}
+            )
     return found
 
 

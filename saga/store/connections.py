@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
 from saga.ports import ports
+from saga.store.columns import Column, ColumnDumper
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -34,6 +35,7 @@ async def connect(conninfo: str) -> Connection:
         return found
     connection = await AsyncConnection.connect(conninfo, autocommit=True, application_name="saga")
     connection.adapters.register_loader("json", TextLoader)
+    connection.adapters.register_dumper(Column, ColumnDumper)
     return connection
 
 
