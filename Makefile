@@ -80,6 +80,11 @@ bench-quick: .venv/stamp ## the engine beside the bare loop, on a Postgres of th
 bench: .venv/stamp ## the same with a million finished sagas, sleepers, take-over, and the peers that `make peers` has installed
 	@.venv/bin/python -m benchmarks
 
+.PHONY: growth
+growth: .venv/stamp ## what a saga costs as history, sleepers, steps and workers grow: measured, and drawn into docs/pictures
+	@.venv/bin/python -m benchmarks.growth docs/pictures/growth.json
+	@.venv-peers/bin/python -m benchmarks.peers.plots docs/pictures/growth.json docs/pictures
+
 .PHONY: peers
 peers: .venv/stamp ## what the peers of the benchmark need, in .venv-peers (and Restate's server, where there is npm)
 	@sh scripts/peers.sh
@@ -93,9 +98,11 @@ lint: .venv/stamp ## formatting, lint rules, and who may import whom
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/lint-imports --no-cache --no-logo
 
-.PHONY: types
-types: .venv/stamp ## mypy strict and pyright strict
+.PHONY: types mypy pyright
+types: mypy pyright ## mypy strict and pyright strict
+mypy: .venv/stamp
 	@.venv/bin/mypy
+pyright: .venv/stamp
 	@.venv/bin/basedpyright
 
 .PHONY: fmt

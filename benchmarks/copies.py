@@ -66,11 +66,13 @@ def finished(url: str, sagas: int, *, first: int = 1) -> None:
         connection.execute("CHECKPOINT")
 
 
-def asleep(url: str, sagas: int) -> None:
-    """So many that sleep for a month."""
+def asleep(url: str, sagas: int, *, first: int = 1) -> None:
+    """So many more that sleep for a month."""
     with psycopg.connect(url, autocommit=True) as connection:
         _pattern(connection, url)
-        _copy(connection, (1, sagas), ASLEEP.format(status=SagaStatus.ASLEEP, pattern=PATTERN))
+        _copy(
+            connection, (first, first + sagas - 1), ASLEEP.format(status=SagaStatus.ASLEEP, pattern=PATTERN)
+        )
         connection.execute("VACUUM (ANALYZE) saga.saga, saga.effect")
 
 

@@ -30,13 +30,16 @@ OPEN = (
 SPAN = (
     "SELECT extract(epoch FROM max(s.finished_at) - min(e.first)), count(*) FROM saga.saga s,"
     " LATERAL (SELECT min(first_intent_at) AS first FROM saga.effect WHERE saga_id = s.id) e"
-    f" WHERE s.key LIKE 'load-%' AND s.status = '{SagaStatus.COMPLETED}'"
+    f" WHERE s.key LIKE '{{prefix}}-%' AND s.status = '{SagaStatus.COMPLETED}'"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run was asked for. definition: None for the no-op saga of so many steps; processes: of workers."""
+    """What a run was asked for. definition: None for the no-op saga of so many steps; processes: of workers.
+
+    prefix: of the keys, where one database sees more than one load.
+    """
 
     sagas: int
     steps: int = 3
@@ -44,6 +47,7 @@ class Load:
     concurrency: int = CONCURRENCY
     lanes: int = LANES
     definition: SagaDefinition[str, str] | None = None
+    prefix: str = "load"
 
     def options(self) -> tuple[str, ...]:
         """What a worker is told."""
@@ -74,12 +78,12 @@ def throughput(url: str, load: Load) -> Throughput:
         TimeoutError: it did not come to an end.
         RuntimeError: not all of them completed.
     """
-    asyncio.run(fill(url, load.definition or SAGAS[load.steps], load.sagas))
+    asyncio.run(fill(url, load.definition or SAGAS[load.steps], load.sagas, load.prefix))
     before = server.counted(url)
     with crew(url, *load.options(), processes=load.processes):
         _wait(url)
     counted = server.counted(url).since(before)
-    ((seconds, completed),) = server.rows(url, SPAN)
+    ((seconds, completed),) = server.rows(url, SPAN.format(prefix=load.prefix))
     if completed != load.sagas:
         raise RuntimeError(f"{completed} of {load.sagas} sagas completed")
     return Throughput(
@@ -106,11 +110,11 @@ def starts_of_many(url: str, sagas: int) -> float:
     return sagas / (time.perf_counter() - began)
 
 
-async def fill(url: str, definition: SagaDefinition[Any, Any], sagas: int) -> None:
+async def fill(url: str, definition: SagaDefinition[Any, Any], sagas: int, prefix: str = "load") -> None:
     """Start them all, for workers that are still to come."""
     async with Engine(url, sagas=[definition]) as engine:
         for first in range(0, sagas, BATCH):
-            many = [(f"load-{n:08d}", INPUT) for n in range(first, min(first + BATCH, sagas))]
+            many = [(f"{prefix}-{n:08d}", INPUT) for n in range(first, min(first + BATCH, sagas))]
             await engine.start_many(definition, many)
 
 
