@@ -54,8 +54,11 @@ async def witness(engine: Engine, key: str, answer: Answer[Any]) -> None:
 
 def _evidence(step: Step[..., Any], keyed: Keyed, answer: Answer[Any]) -> seen.Evidence:
     match answer:
-        case Landed(result=result):
-            text = "null" if keyed.direction is Direction.BACKWARD else step.encode_result(result)
+        case Landed(result=result, also=also):
+            back = keyed.direction is Direction.BACKWARD
+            text, *more = ("null" if back else step.encode_result(one) for one in (result, *also))
+            if more:  # S23: only what was found, and not what was replied, may be more than one
+                return _asked(keyed, seen.Landed(text, tuple(more)))
             return seen.Replied(keyed.attempt, Succeeded(text, RULE), seen.EvidenceKind.WEBHOOK)
         case RefusedError(code=code, message=message):
             return seen.Replied(

@@ -2,7 +2,7 @@
 
 Rules that hold here (S16, S25): what an effect was settled as stays, because the function was told so; its late
 landing is undone by the step's word (`late="compensate"`) or an operator's, else it waits for a person; until
-then the saga has not ended, and its customer sees "processing".
+then the saga has not ended, and its customer sees "processing". That it is undone calms the alarm about it, and no other.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from saga.core.evidence import StatedLanded
 from saga.core.model import Direction, ParkCause, SagaStatus
-from saga.core.promises import Late
+from saga.core.promises import Kind, Late
+from saga.core.verdict import contradiction
 from saga.logs import log
 from saga.store.changes import SagaWrite
 from saga_worker import records
@@ -70,7 +72,20 @@ class Amending:
         """The saga's row at its end, once nothing that landed late stands."""
         if self._run.effects.landed_late():
             return None
-        return SagaWrite(self._end, self._run.direction(), seen=seen, calm=True)
+        self._run.alarm = self._run.alarm or self._standing()
+        return SagaWrite(self._end, self._run.direction(), seen=seen, calm=self._run.alarm is None)
+
+    def _standing(self) -> str | None:
+        """What evidence says against the other effects, which the undo of what landed late has not put right (S23, S25)."""
+        for effect in (*self._run.effects.of(Direction.FORWARD), *self._run.effects.of(Direction.BACKWARD)):
+            if effect.late is not None or effect.policy.kind is Kind.READS:
+                continue
+            by_hand = any(isinstance(seen, StatedLanded) and seen.by_hand for seen in effect.evidence)
+            for seen in effect.evidence:
+                said = contradiction(effect.status, seen, attempts=effect.attempt, by_hand=by_hand)
+                if said is not None:
+                    return f"{effect.identity}: {said}"
+        return None
 
     def _may_undo(self, forward: LiveEffect) -> bool:
         """By the step's own word, or an operator's: `saga compensate` is a request to turn (S31)."""

@@ -60,6 +60,32 @@ async def test_s16_a_late_landing_is_undone_where_the_step_says_so(database_url:
     assert rows.select(database_url, "SELECT * FROM saga.watch") == []
 
 
+async def test_s16_the_undo_of_what_landed_late_calms_no_other_alarm(database_url: str) -> None:
+    """S16, S23: of an effect before it one more was found than was wanted; that stays to be seen by a person."""
+    ledger = Ledger("nothing")
+    charge = silent_step(ledger, late="compensate")
+    reserve = make_step(ledger, "reserve", service=charge.service)
+
+    @saga("late_and_more")
+    async def both(order: str) -> str:
+        await reserve(order)
+        return await charge(order)
+
+    more = "reserve#1: 1 more landed under its key"
+    async with working(database_url, both) as w:
+        assert await w.ended(both) == "try_again"
+        (_, reserved), (_, charged), *_ = ledger.calls
+        await w.engine.witness(reserved, Landed("a done", also=("another",)))
+        assert rows.saga_of(w.url, "k")["alarm"] == more
+        ledger.results[charged] = "a done"
+        ledger.landed[charged] += 1
+        assert rows.execute(w.url, "UPDATE saga.watch SET next_at = now()") == 1
+        await rows.until(w.url, "k", "inbox > 1 AND status = 'compensated' AND amendment IS NULL AND finished_at IS NOT NULL"
+                         " AND EXISTS (SELECT FROM saga.effect WHERE step = 'charge#1' AND direction = 'backward' AND status = 'succeeded')")  # fmt: skip
+        assert rows.saga_of(w.url, "k")["alarm"] == more
+    assert ledger.standing() == 0
+
+
 async def test_s16_a_late_landing_waits_for_a_person_where_the_step_says_nothing(database_url: str) -> None:
     """S16: parked as landed late, alarmed, shown as processing and by `stuck`; `compensate` undoes it."""
     ledger = Ledger("nothing")
