@@ -114,6 +114,10 @@ class DefinitionError(SagaError):
         head = "1 problem" if count == 1 else f"{count} problems"
         super().__init__("\n".join([f"{head} in the definitions:", *(f"  - {one}" for one in self.problems)]))
 
+    def __reduce__(self) -> tuple[type[DefinitionError], tuple[list[str]]]:
+        """Pickled as its problems, which it is made from, and not as its text: it may be raised in another process."""
+        return type(self), (self.problems,)
+
 
 class DefinitionWarning(UserWarning):
     """A definition that works, but probably not as its author thinks."""

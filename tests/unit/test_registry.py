@@ -1,5 +1,6 @@
 """An engine with a wrong definition is not built, and every problem is told at once."""
 
+import pickle
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ def test_every_problem_is_told_at_once() -> None:
         assert any(said in one for one in told.value.problems), said
         assert said in str(told.value)
     assert str(told.value).startswith(f"{len(told.value.problems)} problems in the definitions:\n  - ")
+    assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)
 
 
 @pytest.mark.parametrize(
