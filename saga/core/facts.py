@@ -117,26 +117,20 @@ class EffectFacts:
     @property
     def probes(self) -> int:
         """How many probes were asked under the present budget."""
-        asked = 0
+        return len(self._asked())
+
+    def asked_like(self, last: Probed) -> int:
+        """How many of them were asked of the same attempt in the same phase (S21)."""
+        return sum((seen.attempt, seen.phase) == (last.attempt, last.phase) for seen in self._asked())
+
+    def _asked(self) -> list[Probed]:
+        asked: list[Probed] = []
         for item in self.evidence:
             match item:
                 case Probed():
-                    asked += 1
+                    asked.append(item)
                 case RetryAsked():
-                    asked = 0
-                case _:
-                    pass
-        return asked
-
-    def asked_like(self, last: Probed) -> int:
-        """How many probes were asked of the same attempt in the same phase, under the present budget (S21)."""
-        asked = 0
-        for item in self.evidence:
-            match item:
-                case Probed(attempt=attempt, phase=phase) if (attempt, phase) == (last.attempt, last.phase):
-                    asked += 1
-                case RetryAsked():
-                    asked = 0
+                    asked.clear()  # an operator's retry begins the budget anew
                 case _:
                     pass
         return asked
