@@ -79,7 +79,7 @@ def _starts(url: str, options: argparse.Namespace, table: Table) -> None:
 
 
 def _lost(url: str, options: argparse.Namespace, table: Table) -> None:
-    _add(table, scenarios.lost_replies(lambda: _database(url), options.sagas))
+    _add(table, scenarios.lost_replies(_database(url), options.sagas))
 
 
 def _peers(url: str, table: Table, *, first: bool) -> None:

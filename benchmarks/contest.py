@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Timer
 from typing import Any
 
 from benchmarks import server
@@ -51,14 +53,19 @@ def measure(url: str, peer: str, variant: Variant, table: Table) -> None:
         "--steps", str(variant.steps), "--processes", str(variant.processes), "--latencies", str(variant.latencies),
         *(("--server", str(NODE)) if peer == "restate" else ()),
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        TemporaryFile("w+") as complaints,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, text=True) as process,
+    ):
+        patience = Timer(LIMIT_S, process.terminate)  # whoever hangs says no more, and is missing
+        patience.start()
         try:
             said, counted = _read(process, made)
-            _, complaint = process.communicate(timeout=LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.terminate()
-            complaint = f"not at its end within {LIMIT_S:g} s"
-            said, counted = None, None
+            process.wait()
+        finally:
+            patience.cancel()
+        complaints.seek(0)
+        complaint = complaints.read()
     if said is None or process.returncode:
         table.miss(f"{peer}{variant.suffix}", (complaint.strip().splitlines() or ["it said nothing"])[-1])
         return

@@ -10,10 +10,8 @@ import contextlib
 import io
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from uuid import UUID
-
-import psycopg
 
 from benchmarks import copies, server
 from benchmarks.crew import cpu_seconds, crew, resident_bytes
@@ -34,9 +32,9 @@ ROUNDS = 5
 Figures = dict[str, float | None]
 
 
-def lost_replies(url: Callable[[], str], sagas: int) -> Figures:
+def lost_replies(url: str, sagas: int) -> Figures:
     """One reply in twenty is lost, and its outcome asked for."""
-    found = throughput(url(), Load(sagas, definition=losing))
+    found = throughput(url, Load(sagas, definition=losing))
     return {"with_lost_replies_per_s": found.sagas_per_s}
 
 
@@ -126,20 +124,12 @@ def _holds(url: str, but: UUID | None) -> int:
 
 
 def _count(url: str, query: str) -> int:
-    with psycopg.connect(url, autocommit=True) as connection:
-        ((count,),) = connection.execute(query.encode()).fetchall()
-    return int(count)
+    return int(server.rows(url, query)[0][0])
 
 
 def _until(met: Callable[[], bool]) -> None:
-    for _ in _ticks():
-        if met():
-            return
-    raise TimeoutError(f"nothing came of it within {LIMIT_S:g} s")
-
-
-def _ticks() -> Iterator[None]:
     deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
-        yield
+    while not met():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing came of it within {LIMIT_S:g} s")
         time.sleep(LOOK_EVERY_S)

@@ -98,16 +98,6 @@ def fill(asked: Asked, count: int) -> None:
     opened.destroy()
 
 
-def finished(url: str, since: str) -> int:
-    """Of the load."""
-    return int(database.rows(url, FINISHED, since)[0][0])
-
-
-def seconds(url: str, since: str) -> float:
-    """From the first begun step to the last end."""
-    return float(database.rows(url, SPAN, since)[0][0])
-
-
 def copy(url: str, times: int) -> None:
     """Its finished rows under new ids, in all four tables."""
     for table in ("workflow_status", "workflow_input", "workflow_output", "operation_outputs"):
@@ -171,19 +161,13 @@ PEER = Peer(
     install=install,
     fill=fill,
     open=OPEN,
-    finished=finished,
-    seconds=seconds,
+    finished=FINISHED,
+    span=SPAN,
     copy=copy,
     latencies=latencies,
     starts=starts,
 )
 
 
-def main() -> int:
-    """A worker, or the measurement."""
-    asked = rig.asked(PEER.name)
-    return serve(asked) if asked.worker else rig.answer(lambda: flow.measure(PEER, asked))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(flow.main(PEER, serve))

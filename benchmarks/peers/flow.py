@@ -25,8 +25,8 @@ class Peer:
     """What the procedure needs of one. `since` is a time of the database's clock.
 
     install: its tables · fill: queue so many units by the fastest means · open: a query, cheap enough to be asked all the
-    time, whether any has not ended · finished: how many of those since have · seconds: from the first begun step to the
-    last end · copy: its finished rows so many times more · latencies: in ms, with workers of its own · starts: single
+    time, whether any has not ended · finished: a query, how many of those since have · span: a query, the seconds from the first
+    begun step to the last end of those · copy: its finished rows so many times more · latencies: in ms, with workers of its own · starts: single
     ones a second, from one client.
     """
 
@@ -37,11 +37,17 @@ class Peer:
     install: Callable[[str], None]
     fill: Callable[[Asked, int], None]
     open: str
-    finished: Callable[[str, str], int]
-    seconds: Callable[[str, str], float]
+    finished: str
+    span: str
     copy: Callable[[str, int], None]
     latencies: Callable[[Asked], Sequence[float]]
     starts: Callable[[Asked, int], float]
+
+
+def main(peer: Peer, serve: Callable[[Asked], int]) -> int:
+    """A worker, or the measurement; the exit code."""
+    asked = rig.asked(peer.name)
+    return serve(asked) if asked.worker else rig.answer(lambda: measure(peer, asked))
 
 
 def measure(peer: Peer, asked: Asked) -> Figures:
@@ -60,7 +66,7 @@ def measure(peer: Peer, asked: Asked) -> Figures:
     filled = time.perf_counter() - began
     database.run(asked.url, "VACUUM (ANALYZE)")
     _drain(peer, asked, count, since, asked.processes, marked=True)
-    per_s = count / peer.seconds(asked.url, since)
+    per_s = count / float(database.rows(asked.url, peer.span, since)[0][0])
     taken = peer.latencies(asked) if asked.latencies else []
     starts = peer.starts(asked, max(1, count // STARTS_SHARE))
     p50, p99 = rig.percentiles(taken)
@@ -111,6 +117,6 @@ def _drain(peer: Peer, asked: Asked, count: int, since: str, workers: int, *, ma
             processes.wait(lambda: not ask(), children)
     if marked:
         rig.frame("end")
-    finished = peer.finished(asked.url, since)
+    finished = int(database.rows(asked.url, peer.finished, since)[0][0])
     if finished != count:
         raise Failed(f"{finished} of {count} {peer.unit} completed")

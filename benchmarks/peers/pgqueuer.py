@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
-from benchmarks.peers import database, flow, rig
+from benchmarks.peers import database, flow, queues, rig
 from benchmarks.peers.flow import Peer
-from benchmarks.peers.processes import Leash
-from benchmarks.peers.rig import INPUT, RESULT, Asked
+from benchmarks.peers.rig import INPUT, RESULT
 
 try:
     import asyncpg
@@ -46,6 +46,10 @@ class Jobs:
             self.ran.set()
             return RESULT
 
+    async def install(self) -> None:
+        """Its schema, every table durable."""
+        await self.queries.install()
+
     async def queue(self) -> None:
         """One job."""
         await self.queries.enqueue(ENTRYPOINT, INPUT.encode())
@@ -66,86 +70,11 @@ async def jobs(url: str) -> AsyncGenerator[Jobs]:
         yield Jobs(pool)
 
 
-def install(url: str) -> None:
-    """Its schema, every table durable."""
-
-    async def installed() -> None:
-        async with jobs(url) as made:
-            await made.queries.install()
-
-    rig.run(installed())
-
-
-def fill(asked: Asked, count: int) -> None:
-    """Many in one statement."""
-
-    async def filled() -> None:
-        async with jobs(asked.url) as made:
-            for first in range(0, count, rig.BATCH):
-                await made.queue_many(min(rig.BATCH, count - first))
-
-    rig.run(filled())
-
-
-def finished(url: str, since: str) -> int:
-    """Of the load: a finished job leaves the queue, and its log stays."""
-    return int(database.rows(url, FINISHED, since)[0][0])
-
-
-def seconds(url: str, since: str) -> float:
-    """From the first batch taken to the last ended."""
-    return float(database.rows(url, SPAN, since)[0][0])
-
-
 def copy(url: str, times: int) -> None:
     """The log of its finished jobs, under new ids."""
     ((top,),) = database.rows(url, "SELECT max(job_id) FROM pgqueuer_log")
     database.multiply(url, "public.pgqueuer_log", {"job_id": f"job_id + n * {top}"}, times)
     database.run(url, "SELECT setval('pgqueuer_id_seq', max(job_id)) FROM pgqueuer_log")
-
-
-def latencies(asked: Asked) -> Sequence[float]:
-    """From the call that queues a job until it runs, in the process of its worker; its end is stored after that."""
-
-    async def measured() -> Sequence[float]:
-        async with jobs(asked.url) as made:
-            serving = asyncio.create_task(made.serve())
-
-            async def one() -> None:
-                made.ran.clear()
-                await made.queue()
-                await made.ran.wait()
-
-            try:
-                return await rig.one_by_one(asked.latencies, one)
-            finally:
-                serving.cancel()
-                await asyncio.gather(serving, return_exceptions=True)
-
-    return rig.run(measured())
-
-
-def starts(asked: Asked, count: int) -> float:
-    """Each in a transaction of its own."""
-
-    async def measured() -> float:
-        async with jobs(asked.url) as made:
-            return await rig.rate(count, made.queue)
-
-    return rig.run(measured())
-
-
-def serve(asked: Asked) -> int:
-    """A worker, until its command ends."""
-    leash = Leash()
-
-    async def served() -> None:
-        async with jobs(asked.url) as made:
-            await asyncio.to_thread(leash.wait_to_begin)
-            await made.serve()
-
-    rig.run(served())
-    return 0
 
 
 PEER = Peer(
@@ -156,22 +85,16 @@ PEER = Peer(
         f"batch {BATCH}, all tables durable, an asyncpg pool of {POOL}; one at a time: until the job runs,"
         " in the process of its worker"
     ),
-    install=install,
-    fill=fill,
+    install=partial(queues.install, jobs),
+    fill=partial(queues.fill, jobs),
     open=OPEN,
-    finished=finished,
-    seconds=seconds,
+    finished=FINISHED,
+    span=SPAN,
     copy=copy,
-    latencies=latencies,
-    starts=starts,
+    latencies=partial(queues.latencies, jobs),
+    starts=partial(queues.starts, jobs),
 )
 
 
-def main() -> int:
-    """A worker, or the measurement."""
-    asked = rig.asked(PEER.name)
-    return serve(asked) if asked.worker else rig.answer(lambda: flow.measure(PEER, asked))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(flow.main(PEER, partial(queues.serve, jobs)))
