@@ -31,6 +31,7 @@ class Arguments:
         fields: dict[str, Any] = {p.name: hints.get(p.name, Any) for p in parameters}
         self._name = name
         self._signature = inspect.Signature(parameters)
+        self._in_order = [p.name for p in parameters if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
         self._typed: Typed[dict[str, Any]] = Typed(TypedDict("arguments", fields))  # type: ignore[operator]
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -42,16 +43,23 @@ class Arguments:
             Unstorable: Postgres cannot hold one.
         """
         try:
-            bound = self._signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"step {self._name}: {error}") from None
-        bound.apply_defaults()
-        try:
-            return self._typed.encode(bound.arguments)
+            return self._typed.encode(self._bound(args, kwargs))
         except Unstorable as error:
             raise Unstorable(f"step {self._name}: {error}") from None
         except ValueError as error:
             raise ValueError(f"step {self._name}: {error}") from None
+
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if not kwargs and len(args) == len(self._in_order) == len(self._signature.parameters):
+            return dict(
+                zip(self._in_order, args, strict=True)
+            )  # as most calls are, without a long look at them
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"step {self._name}: {error}") from None
+        bound.apply_defaults()
+        return bound.arguments
 
     def decode(self, text: str) -> dict[str, Any]:
         """Typed values by parameter name.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Out = TypeVar("Out")
 
-POLL_FIRST_S, POLL_MOST_S = 0.01, 0.25
+POLL_FIRST_S, POLL_MORE, POLL_MOST_S = 0.002, 1.25, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Handle(Generic[Out]):
         state = await self._read()
         while not _ended(state) and (for_ever or boottime() < until):
             await asyncio.sleep(pause if for_ever else min(pause, max(0.0, until - boottime())))
-            pause = min(pause * 1.5, POLL_MOST_S)
+            pause = min(pause * POLL_MORE, POLL_MOST_S)
             state = await self._read()
         return state
 

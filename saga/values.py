@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import (
     PydanticSchemaGenerationError,
@@ -18,6 +18,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from typing_extensions import is_typeddict
 
 from saga.errors import TooLarge, Unstorable
 
@@ -42,7 +43,7 @@ class Typed(Generic[T]):
     """
 
     def __init__(self, annotation: Any) -> None:
-        self._is_text = annotation is str
+        self._exact = _exact(annotation)
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(annotation)
         except (
@@ -61,7 +62,7 @@ class Typed(Generic[T]):
             Unstorable: Postgres cannot hold it (NaN, NUL, a lone surrogate).
             TooLarge: its text is over 1 MiB.
         """
-        if self._is_text and type(value) is str:
+        if self._exact is not None and _is_exactly(value, self._exact):
             return canonical(value)  # there is nothing to check that this does not
         try:
             self._adapter.validate_python(value, strict=True)
@@ -120,6 +121,33 @@ class Typed(Generic[T]):
         except ValidationError:
             return False
         return True
+
+
+_PLAIN = (str, int, bool)
+
+
+def _exact(annotation: Any) -> type | dict[str, type] | None:
+    """The one type whose values are their own JSON, or that of each field of a TypedDict; None for all others."""
+    if annotation in _PLAIN:
+        return cast("type", annotation)
+    if not is_typeddict(annotation):
+        return None
+    fields = annotation.__annotations__
+    return (
+        fields
+        if annotation.__required_keys__ >= fields.keys() and set(fields.values()) <= set(_PLAIN)
+        else None
+    )
+
+
+def _is_exactly(value: object, exact: type | dict[str, type]) -> bool:
+    """Whether a value is of this very type: what is derived from it may mean something else."""
+    if not isinstance(exact, dict):
+        return type(value) is exact
+    if not is_a(value, dict):
+        return False
+    fields = cast("dict[str, object]", value)
+    return fields.keys() == exact.keys() and all(type(fields[name]) is kind for name, kind in exact.items())
 
 
 def canonical(data: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 
 from saga.core.model import Direction
 
@@ -21,9 +22,7 @@ def effect_key(
     secret: bytes, namespace: str, *, saga: str, business_key: str, step: str, direction: Direction
 ) -> str:
     """The key of one effect over all its attempts: 36 characters, within the limit of every provider."""
-    framed = b"".join(
-        _frame(part) for part in (KEY_VERSION, namespace, saga, business_key, step, direction.value)
-    )
+    framed = _of_saga(namespace, saga, business_key) + _frame(step) + _frame(direction.value)
     digest = hmac.digest(secret, framed, "sha256")[:20]
     return "sk1_" + base64.b32encode(digest).decode().lower()
 
@@ -36,6 +35,11 @@ def request_hash(service: str, step: str, arguments: str) -> str:
 def input_hash(text: str) -> str:
     """What a second start under the same key must equal."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=1024)
+def _of_saga(namespace: str, saga: str, business_key: str) -> bytes:
+    return b"".join(_frame(part) for part in (KEY_VERSION, namespace, saga, business_key))
 
 
 def _frame(part: str) -> bytes:

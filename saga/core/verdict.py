@@ -105,6 +105,8 @@ def _against(evidence: Sequence[Evidence], promises: Promises, policy: Policy) -
         if first < newest:
             return f"attempt {first} landed after it was proven that it did not, and attempt {newest} may have landed, too"
     without = [e for e in evidence if _landed([e]) is None]
+    if all(isinstance(e, Intended) for e in without):
+        return None  # an intent alone proves nothing
     match _proof(without, promises, policy)[0]:
         case Refused(rule=rule) | NotExecuted(rule=rule) if outcomes(without):
             return f"it landed, although it was proven that it did not ({rule})"

@@ -79,30 +79,27 @@ def fold(pending: list[Unit], limit: int) -> list[Unit]:
     A unit that writes the saga's own row shares a batch with no other of that saga: intents are written before
     sagas, so that a forward intent would slip in beside the turn that forbids it (S32).
     """
-    taken: list[Unit] = []
-    rows: set[tuple[UUID, str, str, str]] = set()
+    taken: dict[UUID, list[Unit]] = {}
     waiting: set[UUID] = set()
-    present: set[UUID] = set()
+    batch: list[Unit] = []
     rest: list[Unit] = []
     for unit in pending:
-        touched = unit.touches()
-        moves = unit.saga is not None
-        if (
-            len(taken) >= limit
-            or unit.saga_id in waiting
-            or (moves and unit.saga_id in present)
-            or not rows.isdisjoint(touched)
-        ):
+        others = taken.get(unit.saga_id, ())
+        if len(batch) >= limit or unit.saga_id in waiting or not all(_side_by_side(unit, o) for o in others):
             waiting.add(unit.saga_id)
             rest.append(unit)
             continue
-        rows |= touched
-        taken.append(unit)
-        present.add(unit.saga_id)
-        if moves:
-            waiting.add(unit.saga_id)
+        batch.append(unit)
+        taken.setdefault(unit.saga_id, []).append(unit)
     pending[:] = rest
-    return taken
+    return batch
+
+
+def _side_by_side(unit: Unit, earlier: Unit) -> bool:
+    """Whether two units of one saga may share a batch."""
+    if unit.saga is not None or earlier.saga is not None:
+        return False
+    return unit.touches().isdisjoint(earlier.touches())
 
 
 async def write(connection: Connection, lane: Lane, batch: Batch, boot: float) -> Done:
@@ -157,7 +154,7 @@ def _written(
     _, mine, epoch, inbox, cancel, *_ = locked or (None, False, -1, 0, False)
     held = bool(mine) and epoch == unit.epoch
     intents = frozenset(
-        (i.step, i.direction) for i in unit.intents if (unit.saga_id, i.step, i.direction.value) in taken
+        [(i.step, i.direction) for i in unit.intents if (unit.saga_id, i.step, i.direction.value) in taken]
     )
     return Written(held, held and unit.saga_id in moved, intents, inbox, bool(cancel), *times)
 
@@ -241,7 +238,7 @@ async def recover(connection: Connection, lane: Lane, batch: Batch, boot: float)
     there = await (await connection.execute(sql.INTENTS_THERE.on(lane.schema).encode(), intents)).fetchall()
     locked = {r[0]: r for r in states}
     wrote = {r[5] for r in states}
-    moved = {u.saga_id for u in batch.units if u.write_id in wrote}
+    moved = {u.saga_id for u in batch.units if u.write_id is not None and u.write_id in wrote}
     taken = {tuple(r) for r in there}
     written = [_recovered(u, locked.get(u.saga_id), taken, moved, (row[1], boot)) for u in batch.units]
     claimed = await (await connection.execute(sql.MINE.on(lane.schema).encode(), parameters)).fetchall()

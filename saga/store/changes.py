@@ -117,11 +117,11 @@ class Written:
 
 @dataclass(slots=True, eq=False)
 class Unit:
-    """All that one saga writes in one turn."""
+    """All that one saga writes in one turn. write_id: by which a write of the saga's own row is known again (S6)."""
 
     saga_id: UUID
     epoch: int
-    write_id: UUID
+    write_id: UUID | None
     done: asyncio.Future[Written]
     intents: list[Intent] = field(default_factory=list[Intent])
     outcomes: list[OutcomeWrite] = field(default_factory=list[OutcomeWrite])
@@ -129,13 +129,10 @@ class Unit:
     watches: list[WatchWrite] = field(default_factory=list[WatchWrite])
     saga: SagaWrite | None = None
 
-    def touches(self) -> set[tuple[UUID, str, str, str]]:
-        """The rows that this unit writes; two units of one batch never share one (fold)."""
-        rows = {(self.saga_id, "intent", i.step, str(i.direction)) for i in self.intents}
-        rows |= {(self.saga_id, "outcome", o.step, str(o.direction)) for o in self.outcomes}
-        if self.saga is not None:
-            rows.add((self.saga_id, "saga", "", ""))
-        return rows
+    def touches(self) -> set[tuple[str, str, Direction]]:
+        """The effects that this unit writes, and how: two units of one batch never share one (fold)."""
+        rows = {("intent", intent.step, intent.direction) for intent in self.intents}
+        return rows | {("outcome", outcome.step, outcome.direction) for outcome in self.outcomes}
 
 
 class DeclaredDead(Exception):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +30,9 @@ class ColumnDumper(Dumper):
             psycopg.DataError: a text holds the character NUL, which would end it.
             UnicodeEncodeError: a text holds half of a surrogate pair.
         """
-        first: object = next((value for value in obj if value is not None), "")
+        first: object = next((value for value in obj if value is not None), None)
+        if first is None:
+            return b"{" + b",".join([b"NULL"] * len(obj)) + b"}"
         write = _WRITERS.get(type(first), _quoted)
         return ("{" + ",".join(["NULL" if value is None else write(value) for value in obj]) + "}").encode()
 
@@ -41,5 +44,5 @@ def _quoted(value: str) -> str:
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
-    str: _quoted, UUID: str, bool: str, int: str, float: repr, datetime: datetime.isoformat,
+    str: _quoted, UUID: attrgetter("hex"), bool: str, int: str, float: repr, datetime: datetime.isoformat,
 }  # fmt: skip

@@ -71,6 +71,7 @@ class Journal:
         self._connection: Connection | None = None
         self._warned = False
         self._closing = False
+        self._told, self._beaten_at = "", 0.0
         self.state = "working"
         self.dead = False
         self.commits = 0
@@ -88,7 +89,7 @@ class Journal:
         self._wake.set()
 
     def poke(self) -> None:
-        """Ask for a batch now, because there may be something to claim."""
+        """Look now, because there may be something to claim."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -97,6 +98,7 @@ class Journal:
         Raises:
             DeclaredDead: the worker's row is gone; every waiting unit has failed with the same.
         """
+        self._beaten_at = boottime()  # with the worker's registration
         try:
             while not (self._closing and not self._pending):
                 await self._await_work()
@@ -105,7 +107,8 @@ class Journal:
                 units = fold(self._pending, BATCH_LIMIT)
                 if self._pending:
                     self._wake.set()
-                await self._commit(units, claim)
+                if units or claim is not None or self.state != self._told or self._beats_in() <= 0:
+                    await self._commit(units, claim)
         except BaseException:
             self._die()  # whatever ends the writer: nobody may wait for it for ever
             raise
@@ -119,12 +122,16 @@ class Journal:
 
     async def _await_work(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._beat):
+            async with asyncio.timeout(self._beats_in()):
                 await self._wake.wait()
+        await asyncio.sleep(0)  # what the same news has set in motion shares the batch
+
+    def _beats_in(self) -> float:
+        return self._beaten_at + self._beat - boottime()
 
     async def _commit(self, units: list[Unit], claim: ClaimRequest | None) -> None:
         """Write one batch; split it where a value is at fault."""
-        boot = boottime()
+        boot, state = boottime(), self.state
         try:
             try:
                 done = await self._write(units, claim, boot)
@@ -135,6 +142,7 @@ class Journal:
             self._fail(units)  # those that are written already have their answer
             raise
         self.commits += 1
+        self._told, self._beaten_at = state, boot
         self._beaten(boot, boottime(), done.now)
         for unit, written in zip(units, done.written, strict=True):
             if not unit.done.done():  # a waiter that was cancelled wants no answer

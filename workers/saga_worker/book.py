@@ -6,8 +6,9 @@ count the effects of the way forward in the order in which they were settled, an
 
 from __future__ import annotations
 
+import heapq
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,8 @@ class Book:
         self._definition = definition
         self._effects: dict[tuple[str, Direction], LiveEffect] = {}
         self._completions = 0
+        self._ungiven: list[tuple[int, str]] = []
+        self._unwritten: list[LiveEffect] = []
 
     def __iter__(self) -> Iterator[LiveEffect]:
         """Every effect."""
@@ -90,8 +93,11 @@ class Book:
             except ValueError as error:
                 raise CodeChanged(str(error), recorded=json.loads(row.arguments), called=str(error)) from None
             self._register(effect)
-            if row.direction is Direction.FORWARD:
-                self._completions = max(self._completions, row.completion or 0)
+            if effect.unwritten:
+                self._unwritten.append(effect)
+            if row.direction is Direction.FORWARD and row.completion is not None:
+                self._completions = max(self._completions, row.completion)
+                heapq.heappush(self._ungiven, (row.completion, row.step))
 
     def new(self, begun: Begun) -> LiveEffect:
         """An effect that the function calls for the first time."""
@@ -135,26 +141,36 @@ class Book:
         return effect
 
     def complete(self, effect: LiveEffect) -> None:
-        """Number an effect that was just settled."""
+        """Number an effect that was just settled; its end is to be written."""
+        if effect.unwritten:
+            self._unwritten.append(effect)
         if not effect.settled or effect.completion is not None:
             return
         if effect.direction is Direction.FORWARD:
             self._completions += 1
             effect.completion = self._completions
+            heapq.heappush(self._ungiven, (effect.completion, effect.identity))
         else:
             effect.completion = 1
 
-    def take_unwritten(self, busy: Container[LiveEffect]) -> Settled:
-        """What is settled and not in the database yet, of effects that nobody works on."""
+    def next_completed(self) -> LiveEffect | None:
+        """The effect of the way forward that was completed first, of those that were not asked for yet."""
+        if not self._ungiven:
+            return None
+        _, identity = heapq.heappop(self._ungiven)
+        return self._effects[identity, Direction.FORWARD]
+
+    def take_unwritten(self) -> Settled:
+        """What is settled and not in the database yet."""
+        ended, self._unwritten = self._unwritten, []
         taken = Settled()
-        for effect in self:
-            if effect.unwritten and effect not in busy:
-                effect.unwritten = False
-                taken.outcomes.append(effect.write())
-                taken.evidence += effect.take_evidence()
-                watch = effect.take_watch()
-                if watch is not None:
-                    taken.watches.append(watch)
+        for effect in ended:
+            effect.unwritten = False
+            taken.outcomes.append(effect.write())
+            taken.evidence += effect.take_evidence()
+            watch = effect.take_watch()
+            if watch is not None:
+                taken.watches.append(watch)
         return taken
 
     def told(self, settled: Settled) -> None:

@@ -93,16 +93,13 @@ class LiveEffect:
     unwritten: bool = False
     untold: Replied | None = None
     jitter: float = field(default_factory=random_share)
+    step: Step[..., Any] = field(init=False)
+    policy: Policy = field(init=False)
 
-    @property
-    def step(self) -> Step[..., Any]:
-        """The step that it belongs to."""
-        return self.handlers.step if isinstance(self.handlers, Compensation) else self.handlers
-
-    @property
-    def policy(self) -> Policy:
-        """How it is sent and settled."""
-        return self.handlers.policy
+    def __post_init__(self) -> None:
+        """The step that it belongs to, and how it is sent and settled."""
+        self.step = self.handlers.step if isinstance(self.handlers, Compensation) else self.handlers
+        self.policy = self.handlers.policy
 
     @property
     def open(self) -> bool:

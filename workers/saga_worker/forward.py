@@ -40,7 +40,7 @@ class Forward:
         self._flow = SagaFlow(run.definition, value)
         self._flow.on_unwanted = run.nudge_all
         self._called: set[str] = set()
-        self._given = 0
+        self._uncalled = dict.fromkeys(e.identity for e in run.effects.of(Direction.FORWARD))
         self.failed: tuple[EndCause, StepFailed] | None = None
         self.parking: Parking | None = None
 
@@ -63,7 +63,7 @@ class Forward:
         self._flow.drive()
         while True:
             fresh += self._attach(self._flow.take_begun())
-            effect = self._next_given()
+            effect = self._run.effects.next_completed()
             if effect is None or self.parking is not None:
                 break
             self._give(effect)
@@ -92,6 +92,7 @@ class Forward:
         fresh: list[LiveEffect] = []
         for one in begun:
             self._called.add(one.call.identity)
+            self._uncalled.pop(one.call.identity, None)
             effect = self._run.effects.get(one.call.identity, Direction.FORWARD)
             if effect is None:
                 fresh.append(self._run.effects.new(one))
@@ -99,10 +100,6 @@ class Forward:
                 _require_same_request(effect, one)
                 self._run.resume(effect)
         return fresh
-
-    def _next_given(self) -> LiveEffect | None:
-        done = [e for e in self._run.effects.of(Direction.FORWARD) if (e.completion or 0) > self._given]
-        return min(done, key=lambda e: e.completion or 0, default=None)
 
     def _give(self, effect: LiveEffect) -> None:
         if not self._flow.gives(effect.identity):
@@ -115,7 +112,6 @@ class Forward:
             reason = f"{effect.identity} landed with a result that cannot be stored"
             self.parking = Parking(ParkCause.UNSTORABLE, reason, {"step": effect.identity})
             return
-        self._given = effect.completion or 0
         match effect.status:
             case EffectStatus.SUCCEEDED:
                 self._flow.give(effect.identity, typed_result(effect))
@@ -126,10 +122,8 @@ class Forward:
                 self._flow.fail(effect.identity, effect.failure())
 
     def _require_all_called(self) -> None:
-        missing = [
-            e.identity for e in self._run.effects.of(Direction.FORWARD) if e.identity not in self._called
-        ]
-        if missing and self.parking is None:
+        if self._uncalled and self.parking is None:
+            missing = list(self._uncalled)
             raise CodeChanged(
                 f"{missing[0]} is recorded, and the function goes on without having called it",
                 recorded=missing,

@@ -40,6 +40,8 @@ class Memory:
         self._loading = 0
         self._wanting = False
         self._open = False
+        self._turn = 0
+        self._asked: list[int] = []
         self._polls: list[float] = []
         self._pauses: list[float] = []
         self.journals: list[Journal] = []
@@ -50,6 +52,7 @@ class Memory:
         self._open = True
         self.journals = journals
         self._polls, self._pauses = [0.0] * len(journals), [self._eager] * len(journals)
+        self._asked = [0] * len(journals)
 
     def close(self) -> list[Run]:
         """End a life; what was running is the caller's to stop. A claim that is still under way is given back."""
@@ -69,10 +72,14 @@ class Memory:
     # Claims.
 
     def poke(self) -> None:
-        """There may be something to claim: look now."""
-        for lane, journal in enumerate(self.journals):
+        """There may be something to claim: one lane looks now, and the next when that one has found all that it could take."""
+        self._turn = (self._turn + 1) % max(1, len(self.journals))
+        self._look(self._turn)
+
+    def _look(self, lane: int) -> None:
+        if lane < len(self.journals):
             self._polls[lane] = 0.0
-            journal.poke()
+            self.journals[lane].poke()
 
     def wants(self, lane: int) -> ClaimRequest | None:
         """Whether this lane's next batch should claim: when there is room, and it is time to look."""
@@ -82,7 +89,8 @@ class Memory:
         if self._worker.draining or room <= 0 or now < self._polls[lane]:
             return None
         self._polls[lane] = now + self._pauses[lane]
-        return ClaimRequest(max(1, room // len(self.journals)), self._names, self._versions)
+        self._asked[lane] = max(1, room // len(self.journals))
+        return ClaimRequest(self._asked[lane], self._names, self._versions)
 
     def claimed(self, lane: int, rows: list[Row]) -> None:
         """A claim is durable: fresh sagas begin at once, others when their record is read."""
@@ -93,7 +101,7 @@ class Memory:
             self._pauses[lane] = min(self._pauses[lane] * 1.5, self._worker.pace.look)
             asyncio.get_running_loop().call_later(self._pauses[lane], self.journals[lane].poke)
             return
-        self._pauses[lane], self._polls[lane] = self._eager, 0.0
+        self._pauses[lane] = self._eager
         for saga in sagas:
             if saga.epoch == 1:  # nobody had it before, so nothing is recorded
                 self._take_up(lane, saga, Recorded([], {}))
@@ -101,7 +109,9 @@ class Memory:
         if known:
             self._loading += len(known)
             self._worker.in_background(self._load(lane, known))
-        self.journals[lane].poke()
+        self._look(lane)
+        if len(rows) >= self._asked[lane]:
+            self.poke()
 
     def _take(self, saga: SagaRow) -> bool:
         """Whether this claim is news, and not the echo of one that we have."""
@@ -163,8 +173,7 @@ class Memory:
             self.emptied.set()
         lane = run.lane
         if self._pauses[lane] <= self._eager:  # there was work a moment ago: look again
-            self._polls[lane] = 0.0
-            self.journals[lane].poke()
+            self._look(lane)
 
     def lost(self, run: Run) -> None:
         """The claim was lost to another worker."""

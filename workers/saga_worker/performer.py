@@ -108,10 +108,7 @@ class Performer:
 
     def _start(self, call: Call, is_async: bool, body: Callable[[], Any]) -> _Started:  # noqa: FBT001
         context = contextvars.copy_context()
-        context.run(current_call.set, call)
-        context.run(
-            structlog.contextvars.bind_contextvars, saga_id=call.saga, step=call.step, attempt=call.attempt
-        )
+        context.run(_enter, call)
         if is_async:
             task = asyncio.get_running_loop().create_task(_awaited(body), context=context)
             return _Started(task, task.cancel)
@@ -132,6 +129,11 @@ class _Started:
 
     end: asyncio.Future[Any]
     give_up: Callable[[], object]
+
+
+def _enter(call: Call) -> None:
+    current_call.set(call)
+    structlog.contextvars.bind_contextvars(saga_id=call.saga, step=call.step, attempt=call.attempt)
 
 
 async def _awaited(body: Callable[[], Any]) -> Any:

@@ -37,7 +37,7 @@ from saga_worker.effects import LiveEffect, Parking
 from saga_worker.forward import Forward
 from saga_worker.records import CodeChanged
 from saga_worker.resting import resting_place
-from saga_worker.settler import ClaimLost, Settler
+from saga_worker.settler import ClaimLost, intent
 from saga_worker.settlers import Settlers
 from saga_worker.turning import Turning
 
@@ -128,7 +128,7 @@ class Run:
         fresh = [] if self.worker.draining else self._advance()
         if self.turning and self.backward is None:
             self._settle_everything()
-        done = self.write(None if fresh else self._rest(), [Settler(self, e).first_intent() for e in fresh])
+        done = self.write(None if fresh else self._rest(), [intent(effect, 1) for effect in fresh])
         for effect in fresh:
             self.settlers.start(effect, done)
 
@@ -172,7 +172,7 @@ class Run:
 
     def write(self, saga: SagaWrite | None, intents: Sequence[Intent] = ()) -> asyncio.Future[Written] | None:
         """Write, in one unit, what was settled and what follows from it; None when that is nothing."""
-        settled = self.effects.take_unwritten(self.settlers)
+        settled = self.effects.take_unwritten()
         if not intents and not settled and saga is None:
             return None
         done = self.submit(settled, intents=intents, saga=saga)
@@ -185,8 +185,8 @@ class Run:
         """Hand a unit to the journal; the future tells what became of it."""
         done = self._loop.create_future()
         unit = Unit(
-            self.saga.id, self.saga.epoch, uuid7(), done, list(intents), settled.outcomes, settled.evidence,
-            settled.watches, saga,
+            self.saga.id, self.saga.epoch, None if saga is None else uuid7(), done, list(intents),
+            settled.outcomes, settled.evidence, settled.watches, saga,
         )  # fmt: skip
         if self.lost:
             done.set_exception(DeclaredDead())

@@ -42,17 +42,13 @@ class Settler:
         """What the effect waits for may have changed: look again."""
         self._nudge.set()
 
-    def first_intent(self) -> Intent:
-        """The intent of the first attempt, which goes with the run's own write."""
-        return self._make_intent(1)
-
-    async def settle(self, first: asyncio.Future[Written] | None) -> None:
+    async def settle(self, first: Written | None) -> None:
         """Do what the rules say until the effect is settled, parked, or not ours any more.
 
-        first: the write that carries the intent of attempt 1, when there is one under way.
+        first: what became of the write that carries the intent of attempt 1, when there was one.
         """
         effect = self._effect
-        if first is not None and not await self._begin(1, await asyncio.shield(first)):
+        if first is not None and not await self._begin(1, first):
             return
         while True:
             want = self._run.want(effect)
@@ -118,7 +114,7 @@ class Settler:
             return NotExecuted("the budget was spent before the call", rule="budget")
         if run.lost or not run.clocks.holds(run.lane):
             return NotExecuted("the lease was too old before the call", rule="lease")
-        if run.want(effect) is Want.UNWANTED:
+        if not call.wanted:
             return NotExecuted("not wanted any more before the call", rule="unwanted")
 
         def late(outcome: Outcome) -> None:
@@ -162,7 +158,7 @@ class Settler:
             self._nudge.clear()
 
     async def _intend(self, attempt: int) -> Written:
-        return await asyncio.shield(self._run.submit(intents=[self._make_intent(attempt)]))
+        return await asyncio.shield(self._run.submit(intents=[intent(self._effect, attempt)]))
 
     async def _save(self) -> None:
         """Write what was observed, and where the effect stands, before anything follows from it."""
@@ -183,23 +179,24 @@ class Settler:
         effect.untold = None
         run.turning.cancelled(requested=written.cancel_requested)
 
-    def _make_intent(self, attempt: int) -> Intent:
-        effect = self._effect
-        lifetime = effect.step.service.promises.key_lifetime
-        return Intent(
-            step=effect.identity,
-            direction=effect.direction,
-            attempt=attempt,
-            intent_id=uuid7(),
-            position=effect.position,
-            name=effect.handlers.name if effect.direction is Direction.BACKWARD else effect.step.name,
-            service=effect.step.service.name,
-            key=effect.key,
-            request_hash=effect.request_hash,
-            arguments=effect.arguments_text,
-            timeout=effect.policy.timeout.total_seconds(),
-            key_lifetime=None if lifetime is None else lifetime.total_seconds(),
-        )
+
+def intent(effect: LiveEffect, attempt: int) -> Intent:
+    """What makes an attempt durable before it is sent (S5)."""
+    lifetime = effect.step.service.promises.key_lifetime
+    return Intent(
+        step=effect.identity,
+        direction=effect.direction,
+        attempt=attempt,
+        intent_id=uuid7(),
+        position=effect.position,
+        name=effect.handlers.name if effect.direction is Direction.BACKWARD else effect.step.name,
+        service=effect.step.service.name,
+        key=effect.key,
+        request_hash=effect.request_hash,
+        arguments=effect.arguments_text,
+        timeout=effect.policy.timeout.total_seconds(),
+        key_lifetime=None if lifetime is None else lifetime.total_seconds(),
+    )
 
 
 def _called(effect: LiveEffect) -> str:

@@ -9,8 +9,8 @@ EFFECTS = "workers/saga_worker/effects.py"
 FACTS = "saga/core/facts.py"
 DECIDE = "saga/core/decide.py"
 _AT_ONCE = (
-    "Written(True, False, frozenset({(effect.identity, effect.direction)}), 0, False, self._run.clocks.now(),"
-    " self._run.clocks.boot())"
+    "self._begin(effect, Written(True, False, frozenset({(effect.identity, effect.direction)}), 0, False,"
+    " self._run.clocks.now(), self._run.clocks.boot()))"
 )
 
 MUTANTS = (
@@ -20,9 +20,9 @@ MUTANTS = (
         "a request leaves while its intent is still on its way to the database",
         (
             Hunk(
-                SETTLER,
-                "await self._begin(1, await asyncio.shield(first))",
-                f"await self._begin(1, {_AT_ONCE})",
+                "workers/saga_worker/settlers.py",
+                "first.add_done_callback(lambda first: self._written(effect, first))",
+                _AT_ONCE,
             ),
         ),
         runs=FULL,
