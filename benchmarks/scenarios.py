@@ -27,6 +27,7 @@ IDLE_S = 20.0
 SETTLES_S = 3.0
 MANY = 10_000
 OWNER = f"SELECT owner FROM saga.saga WHERE status = '{SagaStatus.RUNNING}' LIMIT 1"
+OWNED = "SELECT count(*) FROM saga.saga WHERE owner = '{dead}'"
 ROUNDS = 5
 
 Figures = dict[str, float | None]
@@ -103,12 +104,15 @@ def takeover(url: str, many: int = MANY) -> Figures:
             time.sleep(SETTLES_S)
             first.kill()
             began = time.perf_counter()
+            _until(lambda: _count(url, OWNED.format(dead=dead)) == 0)
+            freed = time.perf_counter()
             _until(lambda: _holds(url, dead) > 0)
             moved = time.perf_counter()
             _until(lambda: _holds(url, dead) == many)
             ended = time.perf_counter()
     return {
         "bytes_a_saga_in_motion": (full - idle) / many,
+        "takeover_freed_beyond_lease_s": freed - began - LEASE_S,
         "takeover_beyond_lease_s": moved - began - LEASE_S,
         "takeover_all_s": ended - moved,
     }

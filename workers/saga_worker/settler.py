@@ -8,6 +8,7 @@ with the saga's next write; after the claim is lost nothing is written but evide
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,6 @@ class Settler:
                     await self._save()
                     await self._wait(until)
                 case Send(attempt):
-                    await self._save()
                     await self._begin(attempt, await self._intend(attempt))
                 case Probe(phase):
                     await self._save()
@@ -158,26 +158,38 @@ class Settler:
             self._nudge.clear()
 
     async def _intend(self, attempt: int) -> Written:
-        return await asyncio.shield(self._run.submit(intents=[intent(self._effect, attempt)]))
+        """Write the intent of an attempt, and with it what was observed of those before."""
+        return await self._write(self._observed(), [intent(self._effect, attempt)])
 
     async def _save(self) -> None:
         """Write what was observed, and where the effect stands, before anything follows from it."""
-        effect, run = self._effect, self._run
+        observed = self._observed()
+        if observed:
+            written = await self._write(observed)
+            if not written.held:
+                raise ClaimLost
+            self._run.turning.cancelled(requested=written.cancel_requested)
+
+    async def _write(self, observed: Settled, intents: Sequence[Intent] = ()) -> Written:
+        written = await asyncio.shield(self._run.submit(observed, intents=intents))
+        if observed and written.held:
+            self._effect.untold = None
+        return written
+
+    def _observed(self) -> Settled:
+        """What is not in the database yet, and where the effect stands by it."""
+        effect = self._effect
         if not effect.unsaved or effect.attempt == 0:
-            return
+            return Settled()
         effect.outcome = None
         effect.status = (
             EffectStatus.DOUBT if isinstance(effect.facts_outcome(), Unknown) else EffectStatus.IDLE
         )
         if effect.status is EffectStatus.DOUBT:
-            effect.doubt_since = effect.doubt_since or run.clocks.now()
+            effect.doubt_since = effect.doubt_since or self._run.clocks.now()
         else:
             effect.doubt_since = None
-        written = await asyncio.shield(run.submit(Settled([effect.write()], effect.take_evidence())))
-        if not written.held:
-            raise ClaimLost
-        effect.untold = None
-        run.turning.cancelled(requested=written.cancel_requested)
+        return Settled([effect.write()], effect.take_evidence())
 
 
 def intent(effect: LiveEffect, attempt: int) -> Intent:

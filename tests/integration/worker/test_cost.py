@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from benchmarks.shop import INPUT, SAGAS
-from saga import Engine
+from saga import Call, Engine, NotExecuted, Retry, Service, saga, step
+from saga.store.changes import Unit
+from saga.store.journal import Journal
 from saga_worker import Worker
 from tests.support import rows
 
@@ -52,6 +54,58 @@ async def test_a_fresh_saga_reads_nothing_that_it_cannot_need(
         handles = await engine.start_many(definition, [(f"{n:06d}", INPUT) for n in range(20)])
         await asyncio.gather(*(handle.result("60s") for handle in handles))
     assert read == []
+
+
+class _SlowStart:
+    """A service whose first answer is that it did nothing."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def away(self) -> bool:
+        self.asked += 1
+        return self.asked == 1
+
+
+slow_start = _SlowStart()
+shop = Service("shop", remembers="all", key_lifetime="7d", lateness="1s")
+
+
+@step(shop, timeout="10s", undo="nothing", retry=Retry(first="1ms", most="1ms"))
+async def buy(call: Call, what: str) -> str:
+    """Not at once."""
+    del call
+    if slow_start.away():
+        raise NotExecuted("not yet")
+    return what
+
+
+@saga("one")
+async def one(what: str) -> str:
+    """One step."""
+    return await buy(what)
+
+
+async def test_a_second_attempt_is_written_with_what_was_seen_of_the_first(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three units, and so three commits: the intent, the first reply with the second intent, the end."""
+    units: list[Unit] = []
+    original = Journal.submit
+
+    def submit(journal: Journal, unit: Unit) -> None:
+        units.append(unit)
+        original(journal, unit)
+
+    monkeypatch.setattr(Journal, "submit", submit)
+    async with Engine(database_url, sagas=[one]) as engine, Worker(engine):
+        assert await (await engine.start(one, "a book", key="k")).result("60s") == "a book"
+    assert slow_start.asked == 2
+    assert [(len(u.outcomes), len(u.intents), u.saga is not None) for u in units if u.intents or u.saga] == [
+        (0, 1, False),
+        (1, 1, False),
+        (1, 0, True),
+    ]
 
 
 def _written(url: str) -> int:
