@@ -18,7 +18,7 @@ from saga.store.batch import ClaimRequest, Row
 from saga.store.journal import Journal
 from saga.store.sagas import Recorded, SagaRow
 from saga_worker.chores import Chores
-from saga_worker.concurrency import Concurrency
+from saga_worker.concurrency import OUT_S, Calls, Concurrency
 from saga_worker.runner import Run
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ class Memory:
         """Empty; `open` gives it the lanes of a new life."""
         self._worker = worker
         self._chores = chores
+        self._most = concurrency
         self._concurrency = Concurrency(concurrency)
+        self._calls = Calls()
         self._eager = worker.pace.eager
         self._names, self._versions = worker.engine.registry_serves()
         self._runs: dict[UUID, Run] = {}
@@ -84,13 +86,26 @@ class Memory:
     def wants(self, lane: int) -> ClaimRequest | None:
         """Whether this lane's next batch should claim: when there is room, and it is time to look."""
         now = self._worker.clocks.boot()
-        room = self._concurrency.room(len(self), now)
-        self._wanting = room <= 0
+        room = self._room(now)
+        if room <= 0 and not self._wanting:
+            self._wanting = True
+            asyncio.get_running_loop().call_later(OUT_S, self._look_for_room)
         if self._worker.draining or room <= 0 or now < self._polls[lane]:
             return None
         self._polls[lane] = now + self._pauses[lane]
         self._asked[lane] = max(1, room // len(self.journals))
         return ClaimRequest(self._asked[lane], self._names, self._versions)
+
+    def _room(self, now: float) -> int:
+        return min(self._concurrency.room(self._at_work(now), now), self._most - len(self))
+
+    def _at_work(self, now: float) -> int:
+        return len(self) - self._calls.long(now)
+
+    def _look_for_room(self) -> None:
+        self._wanting = False
+        if self._room(self._worker.clocks.boot()) > 0:
+            self.poke()
 
     def claimed(self, lane: int, rows: list[Row]) -> None:
         """A claim is durable: fresh sagas begin at once, others when their record is read."""
@@ -155,13 +170,18 @@ class Memory:
 
     # What runs report.
 
-    def called(self, since: float) -> None:
-        """A call is made now; since: boot time before its intent was committed."""
+    def called(self, saga: UUID, since: float) -> None:
+        """A call of this saga is made now; since: boot time before its intent was committed."""
         now = self._worker.clocks.boot()
-        self._concurrency.called(now - since, len(self), now)
-        if self._wanting and self._concurrency.room(len(self), now) > 0:
+        self._concurrency.called(now - since, self._at_work(now), now)
+        self._calls.began(saga, now)
+        if self._wanting and self._room(now) > 0:
             self._wanting = False
             self.poke()
+
+    def returned(self, saga: UUID) -> None:
+        """A call of this saga is out no more."""
+        self._calls.ended(saga)
 
     def forget(self, run: Run) -> None:
         """The saga rests or has ended: it leaves memory."""
@@ -169,6 +189,7 @@ class Memory:
         if self._runs.get(run.saga.id) is run:
             del self._runs[run.saga.id]
             del self._epochs[run.saga.id]
+            self._calls.ended(run.saga.id)
         if not len(self):
             self.emptied.set()
         lane = run.lane

@@ -106,10 +106,17 @@ class Settler:
         return True
 
     async def _attempt(self, attempt: int, boot: float) -> Outcome:
+        memory, saga_id = self._run.worker.memory, self._run.saga.id
+        memory.called(saga_id, boot)
+        try:
+            return await self._made(attempt, boot)
+        finally:
+            memory.returned(saga_id)
+
+    async def _made(self, attempt: int, boot: float) -> Outcome:
         effect, run = self._effect, self._run
         deadline = boot + effect.policy.timeout.total_seconds()
         call = self._call(attempt, deadline)
-        run.worker.memory.called(boot)
         if run.clocks.boot() >= deadline:
             return NotExecuted("the budget was spent before the call", rule="budget")
         if run.lost or not run.clocks.holds(run.lane):

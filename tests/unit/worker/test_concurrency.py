@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from saga_worker.concurrency import FIRST, FORGOTTEN_S, LAG_S, LEAST, Concurrency
+from saga.ids import uuid7
+from saga_worker.concurrency import FIRST, FORGOTTEN_S, LAG_S, LEAST, OUT_S, Calls, Concurrency
 
 LATE = LAG_S * 2
 
@@ -80,3 +81,18 @@ def test_it_never_takes_nothing() -> None:
         round_of_calls(held, LATE, float(second))
         round_of_calls(alone, LATE, float(second))
     assert (held.room(0, 100.0), alone.room(0, 100.0)) == (LEAST, 1)
+
+
+def test_a_saga_whose_call_is_out_is_no_work() -> None:
+    """From a tenth of a second on, until its newest call comes back; one that comes back at once never was."""
+    calls, (quick, slow, again) = Calls(), (uuid7() for _ in range(3))
+    for saga in (slow, quick, again):
+        calls.began(saga, 1.0)
+    calls.ended(quick)
+    assert calls.long(1.0 + OUT_S / 2) == 0
+    calls.began(again, 1.0 + OUT_S)
+    assert calls.long(1.0 + OUT_S) == 1
+    assert calls.long(1.0 + OUT_S * 3) == 2
+    calls.ended(slow)
+    calls.ended(slow)
+    assert calls.long(9.0) == 1
