@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +15,7 @@ from saga_worker import Worker
 from tests.support import rows
 
 COUNT, CONCURRENCY = 2_000, 400
+AT_ONCE = timedelta(microseconds=1)
 WAL_LIMIT = 4_700
 """Bytes a saga of three steps, from its claim to its end: 4,225 when this was written, of which the intents are 1,800."""
 BATCHES_LIMIT = 1.0
@@ -71,7 +73,7 @@ slow_start = _SlowStart()
 shop = Service("shop", remembers="all", key_lifetime="7d", lateness="1s")
 
 
-@step(shop, timeout="10s", undo="nothing", retry=Retry(first="1ms", most="1ms"))
+@step(shop, timeout="10s", undo="nothing", retry=Retry(first=AT_ONCE, most=AT_ONCE))
 async def buy(call: Call, what: str) -> str:
     """Not at once."""
     del call
