@@ -179,5 +179,9 @@ class SagaAbandoned(Ended):
     """An operator ended the saga; nothing is claimed about what was undone."""
 
 
+class SagaPurged(Ended):
+    """The saga completed, and was purged since: its result is gone, and its key stays taken."""
+
+
 class StillProcessing(Ended):
     """The saga has not ended yet. Nothing is wrong: ask again later."""

@@ -15,7 +15,14 @@ from saga.clock import boottime
 from saga.core.durations import Duration, parse
 from saga.core.model import SagaStatus, View
 from saga.definition import SagaDefinition
-from saga.errors import NotCommitted, NotFoundError, SagaAbandoned, SagaFailed, StillProcessing
+from saga.errors import (
+    NotCommitted,
+    NotFoundError,
+    SagaAbandoned,
+    SagaFailed,
+    SagaPurged,
+    StillProcessing,
+)
 from saga.store.views import SagaState
 
 if TYPE_CHECKING:
@@ -40,6 +47,7 @@ class SagaView:
 
     status: the only word for the customer. degraded: the steps that fell back. needs_person: an operator's
     problem, which is still "processing" for the customer. reason: for logs and operators, not for customers.
+    purged: it has ended long ago, and nothing but its end is known any more.
     """
 
     id: UUID
@@ -48,6 +56,7 @@ class SagaView:
     degraded: tuple[Degraded, ...]
     needs_person: bool
     reason: str | None
+    purged: bool = False
 
 
 class Handle(Generic[Out]):
@@ -86,12 +95,19 @@ class Handle(Generic[Out]):
         Raises:
             SagaFailed: it ended without its result, and everything is undone.
             SagaAbandoned: an operator ended it.
+            SagaPurged: it completed so long ago that its result was purged.
             StillProcessing: it has not ended within `timeout`.
             NotCommitted, NotFoundError: as in `view`.
         """
         state = await self._watch(timeout, for_ever=timeout is None)
         view = _view(state)
         match state.status:
+            case SagaStatus.COMPLETED if state.purged:
+                raise SagaPurged(
+                    f"saga {self.key} completed, and was purged since: its result is gone, and its key stays taken; "
+                    "look where you kept the result, or choose a new key for a new saga",
+                    view=view,
+                )
             case SagaStatus.COMPLETED:
                 return self._definition.decode_output(state.output or "null")
             case SagaStatus.COMPENSATED:
@@ -150,4 +166,4 @@ def _because(state: SagaState) -> str:
 def _view(state: SagaState) -> SagaView:
     fell_back = tuple(Degraded(d["step"], d["reason"]) for d in state.degraded)
     reason = state.park_reason if state.needs_person else (_because(state) if state.error else None)
-    return SagaView(state.id, state.key, state.view, fell_back, state.needs_person, reason)
+    return SagaView(state.id, state.key, state.view, fell_back, state.needs_person, reason, state.purged)

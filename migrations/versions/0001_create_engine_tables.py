@@ -11,7 +11,7 @@ revision = "0001"
 down_revision = None
 
 
-GUARDED = ("evidence", "audit")
+GUARDS = {"audit": "insert_only", "evidence": "insert_only_until_purged"}
 
 
 def upgrade() -> None:
@@ -191,6 +191,10 @@ def _saga(schema: str) -> None:
         sa.Column("park_reason", sa.Text(), nullable=True),
         sa.Column("park_detail", postgresql.JSON(astext_type=sa.Text()), nullable=True),
         sa.Column("alarm", sa.Text(), nullable=True),
+        sa.Column("purged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "purged_at IS NULL OR finished_at IS NOT NULL", name=op.f("ck_saga_purged_after_end")
+        ),
         sa.CheckConstraint(
             "(direction = 'backward') = (plan IS NOT NULL)", name=op.f("ck_saga_plan_while_backward")
         ),
@@ -258,6 +262,14 @@ def _saga(schema: str) -> None:
         postgresql_where=sa.text("status = 'parked'"),
     )
     op.create_index(
+        "ix_saga_purged",
+        "saga",
+        ["purged_at"],
+        unique=False,
+        schema=schema,
+        postgresql_where=sa.text("purged_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_saga_ready",
         "saga",
         ["wake_at"],
@@ -315,15 +327,27 @@ def _worker(schema: str) -> None:
 
 
 def _guard(schema: str) -> None:
-    """Evidence and audit are only ever inserted: an update or a delete is an error, whoever tries."""
+    """Evidence and audit are only ever inserted: an update or a delete is an error, whoever tries.
+
+    The one way past: evidence may go with its saga, once that is marked as purged, which a CHECK allows after its end only.
+    """
     op.execute(
         f"""CREATE FUNCTION "{schema}".insert_only() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is insert-only', ERRCODE = '42501'; END $$"""
     )
-    for table in GUARDED:
+    op.execute(
+        f"""CREATE FUNCTION "{schema}".insert_only_until_purged() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'DELETE' AND EXISTS
+                (SELECT FROM "{schema}".saga s WHERE s.id = OLD.saga_id AND s.purged_at IS NOT NULL)
+            THEN RETURN OLD; END IF;
+            RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is insert-only', ERRCODE = '42501';
+        END $$"""
+    )
+    for table, guard in GUARDS.items():
         op.execute(
             f"""CREATE TRIGGER insert_only BEFORE UPDATE OR DELETE ON "{schema}".{table}
-            FOR EACH ROW EXECUTE FUNCTION "{schema}".insert_only()"""
+            FOR EACH ROW EXECUTE FUNCTION "{schema}".{guard}()"""
         )
 
 

@@ -1,4 +1,4 @@
-"""`saga db`: bring the schema to this release, and check what is there."""
+"""`saga db`: bring the schema to this release, check what is there, and purge what has ended long ago."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from saga import database
 from saga.cli.desk import with_engine
 from saga.cli.exits import Exit, Usage
 from saga.cli.output import Form, FormOption, emit_one
+from saga.cli.retention import purge
 from saga.cli.target import AppOption, DatabaseOption, SchemaOption, name_database, say
 from saga.engine import Engine
 from saga.store import health
@@ -21,6 +22,7 @@ db = typer.Typer(help="The schema in the database.", no_args_is_help=True, rich_
 
 def add_to(app: typer.Typer) -> None:
     """The commands of `db`."""
+    db.command("purge")(purge)
     app.add_typer(db, name="db")
 
 

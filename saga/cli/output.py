@@ -107,7 +107,7 @@ def saga_json(line: SagaLine) -> dict[str, Any]:
         "owner": None if line.owner is None else str(line.owner), "cancel_requested": line.cancel_requested,
         "park_cause": line.park_cause, "park_reason": line.park_reason, "alarm": line.alarm, "error": line.error,
         "degraded": list(line.degraded), "deadline_at": when(line.deadline_at), "created_at": when(line.created_at),
-        "updated_at": when(line.updated_at), "finished_at": when(line.finished_at),
+        "updated_at": when(line.updated_at), "finished_at": when(line.finished_at), "purged_at": when(line.purged_at),
     }  # fmt: skip
 
 

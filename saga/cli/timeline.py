@@ -51,7 +51,8 @@ def timeline(story: Story, why: str, *, attempts: bool, with_input: bool) -> str
 
 def _lines(story: Story, *, attempts: bool) -> Iterable[Line]:
     saga = story.saga
-    yield Line(saga.created_at, "+", "started", f"{len(story.input.encode())} B of input", 0)
+    given = f"{len(story.input.encode())} B of input" if saga.purged_at is None else ""
+    yield Line(saga.created_at, "+", "started", given, 0)
     for effect in story.effects:
         yield from _effect_lines(effect, story)
     hidden: set[int] = set() if attempts else _minor(story.evidence)
@@ -70,6 +71,8 @@ def _lines(story: Story, *, attempts: bool) -> Iterable[Line]:
         yield Line(saga.updated_at, "!", "parked", _short(saga.park_reason), 4)
     if saga.finished_at is not None:
         yield Line(saga.finished_at, state(saga)[0], str(saga.status), _short(_ending(saga.error)), 5)
+    if saga.purged_at is not None:
+        yield Line(saga.purged_at, "-", "purged", "its key stays taken, the rest is gone", 6)
 
 
 def _effect_lines(effect: EffectRow, story: Story) -> Iterable[Line]:

@@ -8,9 +8,11 @@ from saga.operator.desk import Operator
 from saga.operator.errors import Ambiguous, Disagrees, NoWorker
 from saga.operator.findings import Finding, Stuck
 from saga.operator.records import Plan, Preview, ProbeAnswer, Resolution, Why
+from saga.operator.retention import Retention
 from saga.store.acts import Acted, Moved, Overtaken
 from saga.store.audit import Entry
 from saga.store.queries import EvidenceLine, Group, Query, SagaLine, Story
+from saga.store.retention import Purgeable
 from saga.store.stuck import WorkerLine
 
 __all__ = [
@@ -28,8 +30,10 @@ __all__ = [
     "Plan",
     "Preview",
     "ProbeAnswer",
+    "Purgeable",
     "Query",
     "Resolution",
+    "Retention",
     "SagaLine",
     "Story",
     "Stuck",

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from saga.clock import boottime
 from saga.core.durations import Duration, parse
 from saga.core.model import ENDS
-from saga.errors import InputError, NotFoundError, StillProcessing, Unstorable
+from saga.errors import NotFoundError, StillProcessing
 from saga.operator import asking, findings, lookup, why
 from saga.operator.effects import Definition, judge_retry, lateness_of, pick, plan_of, same
 from saga.operator.findings import Stuck
 from saga.operator.records import Preview, ProbeAnswer, Resolution, Why
 from saga.operator.resolving import UNSAID, Resolving
+from saga.operator.retention import Retention
 from saga.operator.sentences import refusal_of, sentence_of, statement_preview
+from saga.operator.words import plain
 from saga.store import operators, queries, stuck
 from saga.store.acts import Act, Acted, Moved
 from saga.store.queries import Group, Query, SagaLine, Story
@@ -34,7 +36,12 @@ class Operator:
 
     def __init__(self, engine: Engine, who: str) -> None:
         self._engine = engine
-        self.who = _plain("who", who)
+        self.who = plain("who", who)
+
+    @property
+    def retention(self) -> Retention:
+        """Purging what has ended long ago, and forgetting what is left of it."""
+        return Retention(self._engine, self.who)
 
     # Looking.
 
@@ -202,9 +209,7 @@ class Operator:
         Raises:
             Unsafe: it is not in doubt. Disagrees: the service says otherwise. NoWorker: nobody can ask.
         """
-        resolving = Resolving(
-            self._engine, self.who, _plain("because", because), landed=landed, result=result
-        )
+        resolving = Resolving(self._engine, self.who, plain("because", because), landed=landed, result=result)
         for _ in range(TRIES):
             story = await self.show(saga)
             effect = pick(story, step)
@@ -223,7 +228,7 @@ class Operator:
         self, saga: str, because: str, revision: int | None, go: Callable[[Act], Awaitable[Acted]]
     ) -> Acted:
         """Do it to the revision that was seen; without one, to the newest, again when the saga itself moved."""
-        reason = _plain("because", because)
+        reason = plain("because", because)
         line = await self.find(saga)
         for attempt in range(TRIES):
             seen = line.revision if revision is None else revision
@@ -244,16 +249,3 @@ class Operator:
 
     def _definition(self, line: SagaLine) -> Definition | None:
         return self._engine.registry.sagas.get((line.name, line.version))
-
-
-def _plain(what: str, text: str) -> str:
-    """A text that Postgres can hold, and that says something.
-
-    Raises:
-        InputError: it says nothing. Unstorable: it is no plain text.
-    """
-    if not text.strip():
-        raise InputError(f"{what} must say something: it is kept in the audit")
-    if "\x00" in text or text != text.encode("utf-8", "replace").decode():
-        raise Unstorable(f"{what} holds characters that cannot be stored: write plain text")
-    return text

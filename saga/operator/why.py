@@ -151,6 +151,11 @@ def _running(story: Story, workers: Sequence[WorkerLine]) -> str:
 def _ended(story: Story) -> str:
     saga = story.saga
     ended = _ago(saga.finished_at or saga.updated_at, saga.now)
+    if saga.purged_at is not None:
+        return (
+            f"{saga.key} ended {ended} ago, it is {saga.status}, and was purged {_ago(saga.purged_at, saga.now)} ago: what it "
+            f"did is gone, and its key stays taken; the customer sees {_word(saga.view)}; nothing more happens."
+        )
     match saga.status:
         case SagaStatus.COMPLETED:
             fell_back = ", ".join(d["step"] for d in saga.degraded)

@@ -1,7 +1,8 @@
 """What operators look at: sagas found by id or key, lists, and one saga with all that is recorded of it.
 
 Rules that hold here: nothing is locked and nothing is written; ages are by the database's clock, so every row brings
-its `now`; what has not ended is read by the partial indexes, so that a long past costs nothing.
+its `now`; what has not ended is read by the partial indexes, so that a long past costs nothing; what is purged is found by its id
+or key, and listed nowhere.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CANDIDATES = 10
 _NAMES = (
     "id", "name", "version", "key", "status", "direction", "revision", "wake_at", "waiting_for", "owner",
     "cancel_requested", "park_cause", "park_reason", "park_detail", "alarm", "error", "degraded", "deadline_at",
-    "created_at", "updated_at", "finished_at",
+    "created_at", "updated_at", "finished_at", "purged_at",
 )  # fmt: skip
 _COLUMNS = ", ".join(f"s.{name}" for name in _NAMES)
 
@@ -51,7 +52,7 @@ _STEP = (
     " OR e.step = s.park_detail ->> 'step'))"
 )
 _FILTER = (
-    "(%(statuses)s::text[] IS NULL OR s.status = ANY(%(statuses)s))"
+    "s.purged_at IS NULL AND (%(statuses)s::text[] IS NULL OR s.status = ANY(%(statuses)s))"
     " AND (%(name)s::text IS NULL OR s.name = %(name)s)"
     " AND (%(cause)s::text IS NULL OR s.park_cause = %(cause)s)"
     " AND (%(since)s::interval IS NULL OR s.created_at >= now() - %(since)s)"
@@ -127,6 +128,7 @@ class SagaLine:
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    purged_at: datetime | None
     now: datetime
 
     @property

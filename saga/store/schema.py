@@ -1,7 +1,7 @@
 """The tables and their CHECKs: the truth that the migrations must produce (a test compares both ways).
 
 Rules that hold here: an effect is one row per (saga, step identity, direction); evidence and audit are only
-ever inserted; a worker's row is the lease on all its sagas; a saga has an owner exactly while it runs.
+ever inserted, but that evidence goes with a saga that is marked as purged; a worker's row is the lease on all its sagas; a saga has an owner exactly while it runs.
 JSON columns are `json` and not `jsonb`, which would reorder the keys of a user's dict between the first run
 and a replay.
 """
@@ -102,6 +102,7 @@ def _saga(made: MetaData) -> Table:
         Column("park_reason", Text),
         Column("park_detail", JSON),
         Column("alarm", Text),
+        _when("purged_at"),
         UniqueConstraint("name", "key"),
         *_saga_rules(),
         postgresql_with={"fillfactor": "50"},
@@ -122,11 +123,13 @@ def _saga_rules() -> list[CheckConstraint | Index]:
         CheckConstraint("status <> 'completed' OR direction = 'forward'", name="completed_forward"),
         CheckConstraint("status <> 'compensated' OR direction = 'backward'", name="compensated_backward"),
         CheckConstraint(f"(status IN ({ended})) = (finished_at IS NOT NULL)", name="finished_at_end"),
+        CheckConstraint("purged_at IS NULL OR finished_at IS NOT NULL", name="purged_after_end"),
         Index("ix_saga_ready", "wake_at", postgresql_where=text("status = 'ready'")),
         Index("ix_saga_asleep", "wake_at", postgresql_where=text("status = 'asleep'")),
         Index("ix_saga_owner", "owner", postgresql_where=text("status = 'running'")),
         Index("ix_saga_parked", "park_cause", postgresql_where=text("status = 'parked'")),
         Index("ix_saga_alarm", "id", postgresql_where=text("alarm IS NOT NULL")),
+        Index("ix_saga_purged", "purged_at", postgresql_where=text("purged_at IS NOT NULL")),
     ]
 
 

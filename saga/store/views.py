@@ -13,7 +13,7 @@ from saga.store.sql import Statement
 
 _COLUMNS = (
     "id, name, version, key, status, output, error, degraded, park_cause, park_reason, alarm, revision,"
-    " cancel_requested"
+    " cancel_requested, purged_at IS NOT NULL"
 )
 BY_ID = Statement(
     "view_by_id",
@@ -34,7 +34,7 @@ SECRET = Statement(
 
 @dataclass(frozen=True, slots=True)
 class SagaState:
-    """A saga's row as callers see it. `output`: JSON text."""
+    """A saga's row as callers see it. `output`: JSON text. purged: it is the tombstone of what it was."""
 
     id: UUID
     name: str
@@ -46,6 +46,7 @@ class SagaState:
     degraded: tuple[dict[str, str], ...]
     needs_person: bool
     park_reason: str | None
+    purged: bool
 
     @property
     def view(self) -> View:
@@ -75,7 +76,22 @@ async def secret(connection: Connection, schema: str) -> bytes:
 
 
 def _state(row: tuple[Any, ...]) -> SagaState:
-    saga_id, name, version, key, status, output, error, degraded, park_cause, park_reason, alarm, _, _ = row
+    (
+        saga_id,
+        name,
+        version,
+        key,
+        status,
+        output,
+        error,
+        degraded,
+        park_cause,
+        park_reason,
+        alarm,
+        _,
+        _,
+        purged,
+    ) = row
     return SagaState(
         saga_id,
         name,
@@ -87,4 +103,5 @@ def _state(row: tuple[Any, ...]) -> SagaState:
         tuple(json.loads(degraded)) if degraded else (),
         park_cause is not None or alarm is not None,
         alarm or park_reason,
+        purged,
     )

@@ -40,6 +40,9 @@ CLAIMLESS = {
     "wake": "anybody may wake: it counts the inbox and never touches owner or direction",
     "alarm": "rings whoever owns it, and moves nothing",
     "reopen": "takes only what has ended, and so has no owner",
+    "purge_sagas": "takes only what has ended, and so has no owner",
+    "purge_effects": "of sagas that purge_sagas has taken, in the same transaction",
+    "forget_sagas": "takes only what is purged, and so has ended",
 }
 WORDS: dict[str, frozenset[str]] = {
     "status": frozenset({*SagaStatus, *EffectStatus}),

@@ -45,6 +45,7 @@ CHECKS: dict[str, Checks] = {
             v["status"] != "compensated" or v["direction"] == "backward"
         ),
         "ck_saga_finished_at_end": lambda v: (v["status"] in _ENDED) is (v["finished_at"] is not None),
+        "ck_saga_purged_after_end": lambda v: v["purged_at"] is None or v["finished_at"] is not None,
     },
     "effect": {
         "ck_effect_status_known": lambda v: v["status"] in _EFFECT_STATUSES,

@@ -241,7 +241,9 @@ CASES = [
     case("gone", watches.DROP, WHERE, Seen("DELETE 0")),
     # Views.
     case("there", views.BY_ID, {"id": saga_id(0)},
-         ok("SELECT 1", (saga_id(0), NAME, 1, "k0", "ready", None, None, None, None, None, None, 0, False))),
+         ok("SELECT 1", (saga_id(0), NAME, 1, "k0", "ready", None, None, None, None, None, None, 0, False, False))),
+    case("purged", views.BY_ID, {"id": saga_id(8)},
+         ok("SELECT 1", (saga_id(8), NAME, 1, "k8", "completed", None, None, None, None, None, None, 0, False, True))),
     case("none", views.BY_ID, {"id": saga_id(99)}, ok("SELECT 0")),
     case("none", views.BY_KEY, {"name": NAME, "key": "free"}, ok("SELECT 0")),
     case("there", witnesses.BY_KEY, {"key": "key 1 charge#1"},
@@ -267,6 +269,7 @@ async def lay_out(store: Store) -> None:
     await store.put("saga", a_saga(4, alarm="two of them", **parked))
     await store.put("saga", a_saga(5, status="asleep"))
     await store.put("saga", a_saga(6, status="completed", finished_at=LONG_AGO, alarm="seen"))
+    await store.put("saga", a_saga(8, status="completed", finished_at=LONG_AGO, purged_at=LONG_AGO))
     await store.put("effect", an_effect(1))
     await store.put("effect", an_effect(3))
     told = {

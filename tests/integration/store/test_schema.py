@@ -183,3 +183,27 @@ def test_s3_what_is_insert_only_can_neither_be_changed_nor_deleted(
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"{table} is insert-only"):
             writing.execute(act.format(table).encode())
         assert writing.execute(f"SELECT count(*) FROM saga.{table}".encode()).fetchone() == (1,)
+
+
+def test_s3_evidence_goes_with_a_purged_saga_only_and_is_changed_by_nobody(database_url: str) -> None:
+    """The mark is what lets it go, and only what has ended can be marked; what is left is as insert-only as ever."""
+    with psycopg.connect(conninfo(database_url), autocommit=True) as writing:
+        writing.execute(
+            "INSERT INTO saga.saga (id, name, version, key, status, input, input_hash) VALUES"
+            " (gen_random_uuid(), 'order', 1, 'k', 'asleep', '1', '')"
+        )
+        writing.execute(
+            "INSERT INTO saga.evidence (id, saga_id, step, direction, attempt, kind, body)"
+            " SELECT gen_random_uuid(), id, 's', 'forward', 1, 'lost', '{}' FROM saga.saga"
+        )
+        with pytest.raises(psycopg.errors.CheckViolation, match="purged_after_end"):
+            writing.execute("UPDATE saga.saga SET purged_at = now()")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            writing.execute("DELETE FROM saga.evidence")
+        writing.execute("UPDATE saga.saga SET status = 'completed', finished_at = now()")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            writing.execute("DELETE FROM saga.evidence")
+        writing.execute("UPDATE saga.saga SET purged_at = now()")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            writing.execute("UPDATE saga.evidence SET step = 't'")
+        assert writing.execute("DELETE FROM saga.evidence").rowcount == 1

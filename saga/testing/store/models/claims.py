@@ -24,7 +24,7 @@ _EFFECT = itemgetter(
 _OBSERVED = itemgetter("saga_id", "step", "direction", "attempt", "kind", "body")
 _NULL = dict.fromkeys(
     ("waiting_for", "owner", "lane", "output", "error", "degraded", "plan", "amendment", "park_cause", "park_reason",
-     "park_detail", "alarm", "last_write", "finished_at"),
+     "park_detail", "alarm", "last_write", "finished_at", "purged_at"),
 )  # fmt: skip
 
 

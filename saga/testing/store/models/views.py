@@ -12,22 +12,27 @@ from saga.testing.store.transactions import Transaction
 
 _VIEW = itemgetter(
     "id", "name", "version", "key", "status", "output", "error", "degraded", "park_cause", "park_reason", "alarm",
-    "revision", "cancel_requested",
+    "revision", "cancel_requested", "purged_at",
 )  # fmt: skip
 
 
-@models(sql.BY_ID, "e8c5e01c")
+def _view(v: Values) -> Line:
+    (*line, purged_at) = _VIEW(v)
+    return (*line, purged_at is not None)
+
+
+@models(sql.BY_ID, "c73aacbe")
 def view_by_id(t: Transaction, p: Values) -> Result:
     """One saga."""
-    return selected([_VIEW(v) for _, v in t.under(t.tables.saga, p["id"])])
+    return selected([_view(v) for _, v in t.under(t.tables.saga, p["id"])])
 
 
-@models(sql.BY_KEY, "ed6b9108")
+@models(sql.BY_KEY, "524824c1")
 def view_by_key(t: Transaction, p: Values) -> Result:
     """One saga."""
     row = t.tables.saga.by_key.get((p["name"], p["key"]))
     v = None if row is None else t.sees(row)
-    return selected([] if v is None else [_VIEW(v)])
+    return selected([] if v is None else [_view(v)])
 
 
 @models(sql.SECRET, "9d0edfc4")
