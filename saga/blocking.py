@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterable
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
@@ -16,6 +17,7 @@ from uuid import UUID
 from saga.core.durations import Duration
 from saga.definition import SagaDefinition
 from saga.handle import Handle, SagaView
+from saga.starting import how
 from saga.store import starts
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class BlockingEngine:
         *,
         key: str,
         within: object = None,
+        after: Duration | None = None,
+        at: datetime | None = None,
     ) -> BlockingHandle[Out]:
         """As `Engine.start`, with a sync object as `within`.
 
@@ -80,8 +84,9 @@ class BlockingEngine:
                 f"within={type(within).__name__} is async: await engine.start(…) in its own event loop"
             )
         if within is None:
-            return BlockingHandle(self, self.wait_for(self._engine.start(saga, input, key=key)))
-        new = self._engine.new(saga, input, key)
+            starting = self._engine.start(saga, input, key=key, after=after, at=at)
+            return BlockingHandle(self, self.wait_for(starting))
+        new = self._engine.new(saga, input, key, how(after, at))
         started = starts.start_sync(within, self._engine.schema, new)
         if started is None:
             raise TypeError(
@@ -91,10 +96,16 @@ class BlockingEngine:
         return BlockingHandle(self, self._engine.started(saga, new, started, within=True))
 
     def start_many(
-        self, saga: SagaDefinition[In, Out], inputs: Iterable[tuple[str, In]]
+        self,
+        saga: SagaDefinition[In, Out],
+        inputs: Iterable[tuple[str, In]],
+        *,
+        after: Duration | None = None,
+        at: datetime | None = None,
     ) -> list[BlockingHandle[Out]]:
         """As `Engine.start_many`."""
-        return [BlockingHandle(self, one) for one in self.wait_for(self._engine.start_many(saga, inputs))]
+        starting = self._engine.start_many(saga, inputs, after=after, at=at)
+        return [BlockingHandle(self, one) for one in self.wait_for(starting)]
 
     def handle(self, saga: SagaDefinition[Any, Out], *, key: str) -> BlockingHandle[Out]:
         """As `Engine.handle`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterable
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
@@ -17,12 +18,14 @@ import psycopg
 
 from saga import database
 from saga.answers import Answer
+from saga.core.durations import Duration
 from saga.core.keys import input_hash
 from saga.definition import SagaDefinition
-from saga.errors import KeyConflict, Unstorable
+from saga.errors import KeyConflict
 from saga.handle import Handle
 from saga.ids import uuid7
 from saga.registry import Registry
+from saga.starting import How, check_key, how
 from saga.store import bulk, revisions, starts, urls, views
 from saga.store.connections import Connection, connect, verified
 from saga.store.patience import ANSWER_WITHIN_S, answering
@@ -39,8 +42,6 @@ Out = TypeVar("Out")
 
 CONNECTIONS = 16
 """So many connections are open at once, in each event loop."""
-KEY_LIMIT = 500
-"""The longest business key, in characters: an index entry must hold it."""
 
 
 class Engine:
@@ -169,6 +170,8 @@ class Engine:
         *,
         key: str,
         within: object = None,
+        after: Duration | None = None,
+        at: datetime | None = None,
     ) -> Handle[Out]:
         """Start a saga: one row, in the caller's transaction where `within` gives one.
 
@@ -180,14 +183,16 @@ class Engine:
             input: its one argument.
             key: the business key, unique per saga name.
             within: a SQLAlchemy Session, AsyncSession, Connection, AsyncConnection, or a psycopg connection.
+            after: begin so long from now, not at once; until then it costs no worker anything, and its deadline does not count.
+            at: begin at this time, which has a time zone; one that is past is now.
 
         Raises:
-            InputError: the input has the wrong shape; nothing was written.
+            InputError: the input has the wrong shape, or its begin cannot be meant; nothing was written.
             KeyConflict: the key was used with another input; the caller's transaction is unharmed.
             SagaError: `within` is in autocommit, or not Postgres.
             psycopg.OperationalError: no answer, or none in 20 s; start again under the same key.
         """
-        new = self.new(saga, input, key)
+        new = self.new(saga, input, key, how(after, at))
         if within is not None:
             return self.started(saga, new, await starts.start_async(within, self.schema, new), within=True)
         async with self._answering() as connection, verified(connection):
@@ -195,13 +200,20 @@ class Engine:
         return self.started(saga, new, started, within=False)
 
     async def start_many(
-        self, saga: SagaDefinition[In, Out], inputs: Iterable[tuple[str, In]]
+        self,
+        saga: SagaDefinition[In, Out],
+        inputs: Iterable[tuple[str, In]],
+        *,
+        after: Duration | None = None,
+        at: datetime | None = None,
     ) -> list[Handle[Out]]:
         """Start many sagas of one definition in one transaction: all of them, or none.
 
         Args:
             saga: the definition.
             inputs: business key and input of each. A pair that comes twice, or was started before, gives the same saga.
+            after: as for `start`, the same for all.
+            at: as for `start`, the same for all.
 
         Returns:
             The handles, in the order of `inputs`.
@@ -210,7 +222,8 @@ class Engine:
             InputError: an input has the wrong shape; nothing was written.
             KeyConflict: a key was used with another input, before or in `inputs`; nothing was written.
         """
-        asked = [self.new(saga, value, key) for key, value in inputs]
+        alike = how(after, at)
+        asked = [self.new(saga, value, key, alike) for key, value in inputs]
         new: dict[str, NewSaga] = {}
         for one in asked:
             if new.setdefault(one.key, one).input_hash != one.input_hash:
@@ -258,17 +271,18 @@ class Engine:
 
     # Shared by both faces.
 
-    def new(self, saga: SagaDefinition[In, Any], input: In, key: str) -> NewSaga:
+    def new(self, saga: SagaDefinition[In, Any], input: In, key: str, how: How) -> NewSaga:
         """What is to be written for a start.
 
         Raises:
             InputError, NotFoundError, Unstorable: with a sentence; nothing was written.
         """
         self.registry.find(saga.name, saga.version)
-        _check_key(key)
+        check_key(key)
         text = saga.encode_input(input)
         seconds = None if saga.deadline is None else saga.deadline.total_seconds()
-        return NewSaga(uuid7(), saga.name, saga.version, key, text, input_hash(text), seconds)
+        made = uuid7()
+        return NewSaga(made, saga.name, saga.version, key, text, input_hash(text), seconds, how.after, how.at)
 
     def started(
         self, saga: SagaDefinition[Any, Out], new: NewSaga, started: Started, *, within: bool
@@ -288,12 +302,3 @@ def _conflict(new: NewSaga) -> KeyConflict:
         f"the key {new.key!r} of saga {new.name} was used with another input: "
         "use a new key, or look the old one up with engine.handle(...)"
     )
-
-
-def _check_key(key: str) -> None:
-    if not key or len(key) > KEY_LIMIT:
-        raise Unstorable(
-            f"a key has 1 to {KEY_LIMIT} characters, this one {len(key)}: choose the order's id, say"
-        )
-    if "\x00" in key or key != key.encode("utf-8", "replace").decode():
-        raise Unstorable("a key holds NUL or half of a surrogate pair: choose a plain text")

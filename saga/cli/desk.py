@@ -10,7 +10,7 @@ import getpass
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -100,6 +100,18 @@ def duration(option: str, text: str | None) -> timedelta | None:
     if value < timedelta(0):
         raise Usage(f"{option} is negative: write a duration such as 15s")
     return value
+
+
+def time(option: str, text: str | None) -> datetime | None:
+    """A time that was typed.
+
+    Raises:
+        Usage: it is none.
+    """
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise Usage(f"{option}: {text!r} is not a time: write it like 2026-12-24T18:00:00Z") from None
 
 
 def typed_or_read(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from saga.cli.desk import SagaArgument, at_desk, duration, typed_or_read, with_engine
+from saga.cli.desk import SagaArgument, at_desk, duration, time, typed_or_read, with_engine
 from saga.cli.exits import Exit, Usage
 from saga.cli.output import (
     Form,
@@ -75,6 +75,12 @@ def start(
     key: Annotated[
         str, typer.Option("--key", metavar="KEY", help="The business key, unique for each saga name.")
     ],
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="DURATION", help="Begin so long from now, such as 2h.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Begin then: 2026-12-24T18:00:00Z, say.")
+    ] = None,
     app: AppOption = None,
     url: DatabaseOption = None,
     form: FormOption = Form.TABLE,
@@ -83,11 +89,12 @@ def start(
     if app is None:
         raise Usage("which definitions? give --app MODULE:ENGINE, or set SAGA_APP")
     text = typed_or_read(input)
+    span, moment = duration("--after", after), time("--at", at)
 
     async def go(engine: Engine) -> dict[str, Any]:
         definition = engine.definition(name)
         value = definition.read_input(text)
-        handle = await engine.start(definition, value, key=key)
+        handle = await engine.start(definition, value, key=key, after=span, at=moment)
         return {"id": str(handle.id), "name": name, "version": definition.version, "key": key}
 
     record = with_engine(url, "saga", app, go)

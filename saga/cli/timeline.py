@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from saga.cli.output import state
+from saga.core.durations import show
 from saga.core.evidence import EvidenceKind
 from saga.core.model import ENDS, Direction, EffectStatus
 from saga.operator import EvidenceLine, Story
@@ -53,6 +54,13 @@ def _lines(story: Story, *, attempts: bool) -> Iterable[Line]:
     saga = story.saga
     given = f"{len(story.input.encode())} B of input" if saga.purged_at is None else ""
     yield Line(saga.created_at, "+", "started", given, 0)
+    if saga.unbegun:
+        yield Line(
+            saga.wake_at,
+            ".",
+            "begins",
+            f"{saga.wake_at.astimezone(UTC):%Y-%m-%d}, in {show(saga.wake_at - saga.now)}",
+        )
     for effect in story.effects:
         yield from _effect_lines(effect, story)
     hidden: set[int] = set() if attempts else _minor(story.evidence)

@@ -39,5 +39,6 @@ def show(value: timedelta) -> str:
         return f"{seconds * 1000:.0f}ms"
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if abs(seconds) >= size * 2 or (seconds % size == 0 and abs(seconds) >= size):
-            return f"{seconds / size:.3g}{unit}"
+            number = seconds / size
+            return f"{number:.3g}{unit}" if abs(number) < 999.5 else f"{number:.0f}{unit}"
     return f"{seconds:.3g}s"

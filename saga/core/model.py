@@ -18,7 +18,7 @@ class SagaStatus(StrEnum):
     RUNNING = "running"
     """In: claim. Out: its owner (sleep, park, end, release) or the reaper. Only this status has an owner."""
     ASLEEP = "asleep"
-    """In: its owner, with `wake_at`. Out: the mover when `wake_at` is due, or anything that wakes it."""
+    """In: its owner, or a start for later, with `wake_at`. Out: the mover when `wake_at` is due, or anything that wakes it."""
     PARKED = "parked"
     """In: its owner, with a cause. Out: an operator's act or new evidence. Nothing is scheduled."""
     COMPLETED = "completed"
@@ -29,6 +29,8 @@ class SagaStatus(StrEnum):
     """In: an operator, on a saga without an owner. An end that claims nothing."""
 
 
+UNBEGUN = "its start"
+"""What a saga waits for that was started for later, and has not begun."""
 ENDS = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED})
 
 

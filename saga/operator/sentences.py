@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from saga.core.durations import show
 from saga.core.model import ENDS, Direction, ParkCause, SagaStatus
 from saga.errors import Unsafe
 from saga.operator.effects import Definition, judge_retry, landed_late, named
@@ -26,6 +27,8 @@ def sentence_of(act: str, story: Story) -> str:
                 f"{saga.key} has ended, it is {saga.status}, in alarm ({saga.alarm}): you have seen that, and the alarm "
                 f"is over; the customer sees {saga.calm_view.replace('_', ' ')}, and nothing else is done"
             )
+        case "retry" if saga.unbegun:
+            return f"{saga.key} has not begun: it starts now, and not in {show(saga.wake_at - saga.now)}"
         case "retry":
             anew = [named(e) for e in story.effects if is_open(e)]
             budgets = f", with new budgets for {', '.join(anew)}" if anew else ""
@@ -33,6 +36,8 @@ def sentence_of(act: str, story: Story) -> str:
         case "compensate" if saga.park_cause is ParkCause.LANDED_LATE:
             late = ", ".join(e.step for e in landed_late(story))
             return f"{saga.key} is {_where(saga)}: {late} is undone, and nothing else; then it ends as was decided before"
+        case "cancel" if saga.unbegun:
+            return f"{saga.key} has not begun: it never does, and nothing is sent"
         case "compensate" | "cancel":
             return f"{saga.key} is {_where(saga)}: it stops going forward, and what it did is undone"
         case "abandon":

@@ -7,7 +7,7 @@ whom; ages are by the database's clock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import assert_never
 
@@ -29,6 +29,12 @@ def sentence(story: Story, workers: Sequence[WorkerLine]) -> str:
     match saga.status:
         case SagaStatus.PARKED:
             return _parked(story)
+        case SagaStatus.ASLEEP if saga.unbegun:
+            at = saga.wake_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            return (
+                f"{saga.key} has not begun: it starts at {at}, {_in(saga.wake_at, saga.now)}; {_by_whom(saga, workers)} takes it "
+                f"then; `saga cancel {quote(saga.key)}` before that, and nothing is ever sent."
+            )
         case SagaStatus.ASLEEP:
             until = _in(saga.wake_at, saga.now)
             return f"{saga.key} waits for {saga.waiting_for or 'its time'}{_doubts(story)}; {_by_whom(saga, workers)} looks again {until}."

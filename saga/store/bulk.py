@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from saga.core.model import UNBEGUN
 from saga.store.columns import Column
 from saga.store.connections import Connection
 from saga.store.sql import Statement
@@ -19,10 +20,13 @@ START_MANY = Statement(
     "start_many",
     "Inserts sagas in the order of their keys; waits while another transaction starts one of them. A row that does not come"
     " back: its key is taken. The hint stands in a subquery, which is run once and not for each row.",
-    "INSERT INTO {s}.saga (id, name, version, key, status, input, input_hash, deadline_at)"
-    " SELECT u.id, %(name)s, %(version)s, u.key, 'ready', u.input::json, u.input_hash,"
-    " now() + make_interval(secs => %(deadline)s::float8)"
-    " FROM unnest(%(ids)s::uuid[], %(keys)s::text[], %(inputs)s::text[], %(hashes)s::text[])"
+    "WITH w AS (SELECT greatest(now(), coalesce(to_timestamp(%(at)s::float8),"
+    " now() + make_interval(secs => %(after)s::float8), now())) AS at)"
+    " INSERT INTO {s}.saga (id, name, version, key, status, input, input_hash, deadline_at, wake_at, waiting_for)"
+    " SELECT u.id, %(name)s, %(version)s, u.key, CASE WHEN w.at > now() THEN 'asleep' ELSE 'ready' END, u.input::json,"
+    " u.input_hash, w.at + make_interval(secs => %(deadline)s::float8), w.at,"
+    f" CASE WHEN w.at > now() THEN '{UNBEGUN}' END"
+    " FROM w, unnest(%(ids)s::uuid[], %(keys)s::text[], %(inputs)s::text[], %(hashes)s::text[])"
     " AS u(id, key, input, input_hash) ORDER BY u.key"
     " ON CONFLICT (name, key) DO NOTHING RETURNING key, id, input_hash, (SELECT pg_notify(%(channel)s, ''))",
 )
@@ -34,13 +38,16 @@ TAKEN_MANY = Statement(
 
 
 async def start_many(connection: Connection, schema: str, new: Sequence[NewSaga]) -> dict[str, Started]:
-    """Start them in the transaction that is open; what stands under each key. All are of one definition, and no key comes twice."""
+    """Start them in the transaction that is open; what stands under each key. All are of one definition and begin at
+    one time, and no key comes twice.
+    """
     found: dict[str, Started] = {}
     while left := [one for one in new if one.key not in found]:
         values = {
             "ids": Column(one.id for one in left), "keys": Column(one.key for one in left), "name": left[0].name,
             "inputs": Column(one.input for one in left), "hashes": Column(one.input_hash for one in left),
             "version": left[0].version, "deadline": left[0].deadline, "channel": channel(schema),
+            "after": left[0].after, "at": left[0].at,
         }  # fmt: skip
         found |= await _rows(connection, START_MANY.on(schema), values)
         taken = [one.key for one in left if one.key not in found]

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from saga.core.model import Direction, EndCause, ParkCause, SagaStatus, View, view_of
+from saga.core.model import UNBEGUN, Direction, EndCause, ParkCause, SagaStatus, View, view_of
 from saga.store import audit
 from saga.store import statements as sql
 from saga.store.connections import Connection
@@ -135,6 +135,11 @@ class SagaLine:
     def needs_person(self) -> bool:
         """Whether nothing moves it but a person."""
         return self.park_cause is not None or self.alarm is not None
+
+    @property
+    def unbegun(self) -> bool:
+        """Whether it was started for later, and has not begun."""
+        return self.status is SagaStatus.ASLEEP and self.waiting_for == UNBEGUN
 
     @property
     def view(self) -> View:

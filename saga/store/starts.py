@@ -17,6 +17,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from saga.core.model import UNBEGUN
 from saga.errors import SagaError
 from saga.store.connections import Connection as OwnConnection
 from saga.store.sql import Statement
@@ -31,6 +32,23 @@ START = Statement(
     " now() + make_interval(secs => CAST(%(deadline)s AS float8)))"
     " ON CONFLICT (name, key) DO NOTHING RETURNING CAST(id AS text), pg_notify(%(channel)s, '')",
 )
+_BEGIN = (
+    "(SELECT greatest(now(), coalesce(to_timestamp(CAST(%(at)s AS float8)),"
+    " now() + make_interval(secs => CAST(%(after)s AS float8)))) AS at)"
+)
+START_LATER = Statement(
+    "start_later",
+    "Inserts one saga that sleeps until it begins; else as `start`, which stays as small as it is. Its deadline counts from its begin."
+    " Zero rows: the key is taken.",
+    f"WITH w AS {_BEGIN}, made AS (INSERT INTO {{s}}.saga (id, name, version, key, status, input, input_hash, deadline_at,"
+    " wake_at, waiting_for)"
+    " SELECT CAST(%(id)s AS uuid), CAST(%(name)s AS text), CAST(%(version)s AS int), CAST(%(key)s AS text),"
+    " CASE WHEN w.at > now() THEN 'asleep' ELSE 'ready' END, CAST(%(input)s AS json), CAST(%(input_hash)s AS text),"
+    " w.at + make_interval(secs => CAST(%(deadline)s AS float8)), w.at,"
+    f" CASE WHEN w.at > now() THEN '{UNBEGUN}' END FROM w"
+    " ON CONFLICT (name, key) DO NOTHING RETURNING id, status)"
+    " SELECT CAST(id AS text), CASE WHEN status = 'ready' THEN pg_notify(%(channel)s, '') END FROM made",
+)
 TAKEN = Statement(
     "taken",
     "Locks the saga's key, which nothing in the engine waits for: a transaction that only reads would be acknowledged"
@@ -42,7 +60,10 @@ TAKEN = Statement(
 
 @dataclass(frozen=True, slots=True)
 class NewSaga:
-    """What is to be started. `deadline` in seconds from now."""
+    """What is to be started. deadline: in seconds from its begin.
+
+    after, at: when it begins, in seconds from now, or of Unix time; neither: now.
+    """
 
     id: UUID
     name: str
@@ -51,12 +72,20 @@ class NewSaga:
     input: str
     input_hash: str
     deadline: float | None
+    after: float | None = None
+    at: float | None = None
+
+    @property
+    def statement(self) -> Statement:
+        """The one that starts it."""
+        return START if self.after is None and self.at is None else START_LATER
 
     def parameters(self, schema: str) -> dict[str, Any]:
-        """For both statements; texts and numbers only, so that every driver takes them."""
+        """For all statements; texts and numbers only, so that every driver takes them."""
         return {
             "id": str(self.id), "name": self.name, "version": self.version, "key": self.key, "input": self.input,
             "input_hash": self.input_hash, "deadline": self.deadline, "channel": channel(schema),
+            "after": self.after, "at": self.at,
         }  # fmt: skip
 
 
@@ -163,23 +192,23 @@ async def _in_async_psycopg(within: psycopg.AsyncConnection[Any], schema: str, n
 
 
 async def _start_async(run: RunAsync, new: NewSaga) -> Started:
-    row = await run(START)
+    row = await run(new.statement)
     while row is None:
         taken = await run(TAKEN)
         if taken is not None:
             return Started(UUID(taken[0]), taken[1])
-        row = await run(START)
+        row = await run(new.statement)
     return Started(new.id, new.input_hash)
 
 
 def start(run: Run, new: NewSaga) -> Started:
     """Insert, or find who has the key, by whatever runs a statement."""
-    row = run(START)
+    row = run(new.statement)
     while row is None:
         taken = run(TAKEN)
         if taken is not None:
             return Started(UUID(str(taken[0])), taken[1])
-        row = run(START)
+        row = run(new.statement)
     return Started(new.id, new.input_hash)
 
 

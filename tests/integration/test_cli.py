@@ -64,6 +64,18 @@ def test_start_gives_the_id_and_the_same_key_the_same_saga(shell: Shell, tmp_pat
     assert again.data == {"v": 1, "id": first.out.strip(), "name": "paying", "version": 1, "key": "k"}
 
 
+def test_a_start_for_later_says_when_it_begins(shell: Shell) -> None:
+    """By a duration or a time; in show, in why and in the list."""
+    shell("start", "paying", '"a"', "--key", "k1", "--after", "48h", "--app", APP)
+    shell("start", "paying", '"a"', "--key", "k2", "--at", "2100-12-24T18:00:00+01:00", "--app", APP)
+    assert "k2 has not begun: it starts at 2100-12-24T17:00:00Z" in shell("why", "k2").out
+    shown = shell("show", "k2").out
+    assert "asleep" in shown
+    assert re.search(r"17:00:00.00 +\. begins +2100-12-24, in \d+d", shown)
+    assert "its start" in shell("list").out
+    assert shell("show", "k1", "-o", "json").data["waiting_for"] == "its start"
+
+
 def test_the_first_line_names_the_database_and_hides_its_password(shell: Shell) -> None:
     """Whoever reads over a shoulder learns nothing."""
     said = shell.bare("list", "--database", "postgresql://shop:sesame@localhost:1/shop")

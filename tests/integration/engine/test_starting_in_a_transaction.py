@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -156,6 +157,22 @@ async def test_a_taken_key_is_found_without_an_error(engine: Engine, opened: Ope
             await engine.start(checkout, Order("2"), key="k", within=within)
         await engine.start(checkout, Order("3"), key="other", within=within)
     assert started(engine.url, "other")
+
+
+@pytest.mark.parametrize("opened", [*SYNC, *ASYNC])
+async def test_a_start_for_later_is_the_callers_too(engine: Engine, opened: Opened) -> None:
+    """By a duration or at a time; a key that is taken is found all the same."""
+    async with opened(engine.url) as within:
+        first = await engine.start(checkout, Order("1"), key="k", within=within, after="2h")
+        at = datetime(2100, 1, 1, tzinfo=UTC)
+        await engine.start(checkout, Order("2"), key="other", within=within, at=at)
+        again = await engine.start(checkout, Order("1"), key="k", within=within, at=at)
+        assert again.id == first.id
+    found = rows.select(
+        engine.url, "SELECT wake_at - created_at AS wait, wake_at, status FROM saga.saga ORDER BY wake_at"
+    )
+    assert [row["status"] for row in found] == ["asleep", "asleep"]
+    assert (found[0]["wait"], found[1]["wake_at"]) == (timedelta(hours=2), at)
 
 
 @pytest.mark.parametrize("opened", SYNC)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from uuid import UUID
 
+from saga.core.model import UNBEGUN
 from saga.store import starts
 from saga.store import statements as sql
-from saga.testing.store.messages import Course, Line, Refusal, Result, Tag, Values, returned, selected
+from saga.testing.store.messages import Course, Line, Refusal, Result, Tag, Values, Wait, returned, selected
 from saga.testing.store.registry import models
 from saga.testing.store.transactions import Transaction
 from saga.testing.store.values import as_json, seconds
@@ -91,26 +94,46 @@ def evidence_of(t: Transaction, p: Values) -> Result:
 
 @models(starts.START, "2133c41b")
 def start(t: Transaction, p: Values) -> Course:
-    """One saga a name and key; the second starter waits for the first."""
+    """Now."""
+    made = yield from _started(t, p, t.now)
+    return returned(Tag.INSERT, [] if made is None else [(str(made["id"]), "")])
+
+
+@models(starts.START_LATER, "c6c8dff2")
+def start_later(t: Transaction, p: Values) -> Course:
+    """When it is said; nobody is told of what sleeps."""
+    at = t.now if p["at"] is None else datetime.fromtimestamp(p["at"], UTC)
+    made = yield from _started(
+        t, p, max(t.now, at if p["after"] is None else t.now + timedelta(seconds=p["after"]))
+    )
+    hint = None if made is None or made["status"] == "asleep" else ""
+    return returned(Tag.SELECT, [] if made is None else [(str(made["id"]), hint)])
+
+
+def _started(t: Transaction, p: Values, begin: datetime) -> Generator[Wait, None, Values | None]:
+    """One saga a name and key; the second starter waits for the first. None: the key is taken."""
     sagas = t.tables.saga
     left = seconds(p["deadline"])
+    asleep = begin > t.now
     made = {
         **_NULL, "id": UUID(p["id"]), "name": p["name"], "version": p["version"], "key": p["key"],
-        "status": "ready", "direction": "forward", "wake_at": t.now, "epoch": 0, "inbox": 0,
+        "status": "asleep" if asleep else "ready", "direction": "forward", "wake_at": begin, "epoch": 0, "inbox": 0,
+        "waiting_for": UNBEGUN if asleep else None,
         "input": as_json(p["input"]), "input_hash": p["input_hash"],
-        "deadline_at": None if left is None else t.now + left,
+        "deadline_at": None if left is None else begin + left,
         "cancel_requested": False, "revision": 0, "created_at": t.now, "updated_at": t.now,
     }  # fmt: skip
     sagas.check(made)
     name = (p["name"], p["key"])
     if name in sagas.by_key and (yield from t.settled(lambda: sagas.by_key.get(name))):
-        return returned(Tag.INSERT, [])
+        return None
     same = sagas.rows.get(made["id"])
     if same is not None and (yield from t.settled(lambda: sagas.rows.get(made["id"]))):
         raise Refusal("23505", 'duplicate key value violates unique constraint "pk_saga"')
     t.insert(sagas, made)
-    t.notify(p["channel"])
-    return returned(Tag.INSERT, [(str(made["id"]), "")])
+    if not asleep:
+        t.notify(p["channel"])
+    return made
 
 
 @models(starts.TAKEN, "bfcfafb0")
