@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -73,6 +73,7 @@ class BlockingEngine:
         within: object = None,
         after: Duration | None = None,
         at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> BlockingHandle[Out]:
         """As `Engine.start`, with a sync object as `within`.
 
@@ -84,9 +85,9 @@ class BlockingEngine:
                 f"within={type(within).__name__} is async: await engine.start(…) in its own event loop"
             )
         if within is None:
-            starting = self._engine.start(saga, input, key=key, after=after, at=at)
+            starting = self._engine.start(saga, input, key=key, after=after, at=at, tags=tags)
             return BlockingHandle(self, self.wait_for(starting))
-        new = self._engine.new(saga, input, key, how(after, at))
+        new = self._engine.new(saga, input, key, how(after, at, tags))
         started = starts.start_sync(within, self._engine.schema, new)
         if started is None:
             raise TypeError(
@@ -102,9 +103,10 @@ class BlockingEngine:
         *,
         after: Duration | None = None,
         at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> list[BlockingHandle[Out]]:
         """As `Engine.start_many`."""
-        starting = self._engine.start_many(saga, inputs, after=after, at=at)
+        starting = self._engine.start_many(saga, inputs, after=after, at=at, tags=tags)
         return [BlockingHandle(self, one) for one in self.wait_for(starting)]
 
     def handle(self, saga: SagaDefinition[Any, Out], *, key: str) -> BlockingHandle[Out]:

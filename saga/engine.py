@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -172,6 +172,7 @@ class Engine:
         within: object = None,
         after: Duration | None = None,
         at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Handle[Out]:
         """Start a saga: one row, in the caller's transaction where `within` gives one.
 
@@ -185,14 +186,15 @@ class Engine:
             within: a SQLAlchemy Session, AsyncSession, Connection, AsyncConnection, or a psycopg connection.
             after: begin so long from now, not at once; until then it costs no worker anything, and its deadline does not count.
             at: begin at this time, which has a time zone; one that is past is now.
+            tags: what it is found by, {"tenant": "acme"}: at most 16, of 50 and 200 characters. The first start decides.
 
         Raises:
-            InputError: the input has the wrong shape, or its begin cannot be meant; nothing was written.
+            InputError: the input has the wrong shape, or its begin or tags cannot be meant; nothing was written.
             KeyConflict: the key was used with another input; the caller's transaction is unharmed.
             SagaError: `within` is in autocommit, or not Postgres.
             psycopg.OperationalError: no answer, or none in 20 s; start again under the same key.
         """
-        new = self.new(saga, input, key, how(after, at))
+        new = self.new(saga, input, key, how(after, at, tags))
         if within is not None:
             return self.started(saga, new, await starts.start_async(within, self.schema, new), within=True)
         async with self._answering() as connection, verified(connection):
@@ -206,6 +208,7 @@ class Engine:
         *,
         after: Duration | None = None,
         at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> list[Handle[Out]]:
         """Start many sagas of one definition in one transaction: all of them, or none.
 
@@ -214,6 +217,7 @@ class Engine:
             inputs: business key and input of each. A pair that comes twice, or was started before, gives the same saga.
             after: as for `start`, the same for all.
             at: as for `start`, the same for all.
+            tags: as for `start`, the same for all.
 
         Returns:
             The handles, in the order of `inputs`.
@@ -222,7 +226,7 @@ class Engine:
             InputError: an input has the wrong shape; nothing was written.
             KeyConflict: a key was used with another input, before or in `inputs`; nothing was written.
         """
-        alike = how(after, at)
+        alike = how(after, at, tags)
         asked = [self.new(saga, value, key, alike) for key, value in inputs]
         new: dict[str, NewSaga] = {}
         for one in asked:
@@ -282,7 +286,9 @@ class Engine:
         text = saga.encode_input(input)
         seconds = None if saga.deadline is None else saga.deadline.total_seconds()
         made = uuid7()
-        return NewSaga(made, saga.name, saga.version, key, text, input_hash(text), seconds, how.after, how.at)
+        return NewSaga(
+            made, saga.name, saga.version, key, text, input_hash(text), seconds, how.after, how.at, how.tags
+        )
 
     def started(
         self, saga: SagaDefinition[Any, Out], new: NewSaga, started: Started, *, within: bool

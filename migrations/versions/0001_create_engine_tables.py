@@ -23,6 +23,7 @@ def upgrade() -> None:
     _request(schema)
     _saga(schema)
     _setting(schema)
+    _tag(schema)
     _watch(schema)
     _worker(schema)
     _guard(schema)
@@ -286,6 +287,20 @@ def _setting(schema: str) -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_setting")),
         schema=schema,
+    )
+
+
+def _tag(schema: str) -> None:
+    op.create_table(
+        "tag",
+        sa.Column("saga_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("saga_id", "name", name=op.f("pk_tag")),
+        schema=schema,
+    )
+    op.create_index(
+        op.f("ix_tag_name_value_saga_id"), "tag", ["name", "value", "saga_id"], unique=False, schema=schema
     )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from saga.cli.desk import BecauseOption, DryRunOption, WhoOption, YesOption, at_desk
+from saga.cli.desk import BecauseOption, DryRunOption, TagOption, WhoOption, YesOption, at_desk, tags_of
 from saga.cli.exits import Exit, Usage, code_of
 from saga.cli.output import Form, FormOption, emit, preview_json
 from saga.cli.sagas import MOST, CauseOption, NameOption, StatusOption, StepOption
@@ -72,6 +72,7 @@ def retry(
     name: NameOption = None,
     step: StepOption = None,
     cause: CauseOption = None,
+    tag: TagOption = None,
     limit: LimitOption = 100,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -82,7 +83,7 @@ def retry(
     form: FormOption = Form.TABLE,
 ) -> int:
     """Wake sagas that are parked or asleep, and give their doubts new budgets; a guess is refused."""
-    query = _query(ids, status, name, step, cause, limit=limit, default=RETRIED)
+    query = _query(ids, status, name, step, cause, tag=tag, limit=limit, default=RETRIED)
     return _run(Order("retry", ids or (), query, because, yes, dry_run, form), who, (url, schema, app))
 
 
@@ -94,6 +95,7 @@ def cancel(
     name: NameOption = None,
     step: StepOption = None,
     cause: CauseOption = None,
+    tag: TagOption = None,
     limit: LimitOption = 100,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -104,7 +106,7 @@ def cancel(
     form: FormOption = Form.TABLE,
 ) -> int:
     """Request that sagas turn backward when what is in flight is settled."""
-    query = _query(ids, status, name, step, cause, limit=limit, default=CANCELLED)
+    query = _query(ids, status, name, step, cause, tag=tag, limit=limit, default=CANCELLED)
     return _run(Order("cancel", ids or (), query, because, yes, dry_run, form), who, (url, schema, app))
 
 
@@ -146,15 +148,17 @@ def _query(
     step: str | None,
     cause: ParkCause | None,
     *,
+    tag: Sequence[str] | None,
     limit: int,
     default: tuple[SagaStatus, ...],
 ) -> Query | None:
-    filters = bool(status) or any(one is not None for one in (name, step, cause))
+    tags = tags_of(tag)
+    filters = bool(status or tags) or any(one is not None for one in (name, step, cause))
     if ids and filters:
         raise Usage("give ids or a query, not both")
     if not ids and not filters:
-        raise Usage("which sagas? give ids, or a query: --status, --name, --step, --cause")
-    return None if ids else Query(tuple(status or default), name, step, limit=limit, cause=cause)
+        raise Usage("which sagas? give ids, or a query: --status, --name, --step, --cause, --tag")
+    return None if ids else Query(tuple(status or default), name, step, limit=limit, cause=cause, tags=tags)
 
 
 def _run(order: Order, who: str | None, where: tuple[str | None, str, str | None]) -> int:

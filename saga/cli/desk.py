@@ -9,7 +9,7 @@ import asyncio
 import getpass
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -37,6 +37,9 @@ WhoOption = Annotated[
 BecauseOption = Annotated[str, typer.Option("--because", metavar="TEXT", help="Why; kept in the audit.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing.")]
+TagOption = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="Tagged so; may be repeated.")
+]
 TimeoutOption = Annotated[
     str, typer.Option("--timeout", metavar="DURATION", help="For the answer, such as 15s.")
 ]
@@ -100,6 +103,22 @@ def duration(option: str, text: str | None) -> timedelta | None:
     if value < timedelta(0):
         raise Usage(f"{option} is negative: write a duration such as 15s")
     return value
+
+
+def tags_of(said: Sequence[str] | None) -> dict[str, str]:
+    """The tags that were typed as NAME=VALUE.
+
+    Raises:
+        Usage: one is none, or a name comes twice.
+    """
+    pairs = [one.partition("=") for one in said or ()]
+    wrong = next(("".join(pair) for pair in pairs if not pair[0] or not pair[1]), None)
+    if wrong is not None:
+        raise Usage(f"--tag {wrong!r} is no tag: write NAME=VALUE, such as tenant=acme")
+    found = {name: value for name, _, value in pairs}
+    if len(found) < len(pairs):
+        raise Usage("--tag: a name comes twice, and a saga has one value for each: give each name once")
+    return found
 
 
 def time(option: str, text: str | None) -> datetime | None:

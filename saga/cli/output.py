@@ -108,6 +108,7 @@ def saga_json(line: SagaLine) -> dict[str, Any]:
         "park_cause": line.park_cause, "park_reason": line.park_reason, "alarm": line.alarm, "error": line.error,
         "degraded": list(line.degraded), "deadline_at": when(line.deadline_at), "created_at": when(line.created_at),
         "updated_at": when(line.updated_at), "finished_at": when(line.finished_at), "purged_at": when(line.purged_at),
+        "tags": line.tags,
     }  # fmt: skip
 
 

@@ -10,7 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from saga.cli.desk import SagaArgument, at_desk, duration, time, typed_or_read, with_engine
+from saga.cli.desk import (
+    SagaArgument,
+    TagOption,
+    at_desk,
+    duration,
+    tags_of,
+    time,
+    typed_or_read,
+    with_engine,
+)
 from saga.cli.exits import Exit, Usage
 from saga.cli.output import (
     Form,
@@ -81,6 +90,7 @@ def start(
     at: Annotated[
         str | None, typer.Option("--at", metavar="TIME", help="Begin then: 2026-12-24T18:00:00Z, say.")
     ] = None,
+    tag: TagOption = None,
     app: AppOption = None,
     url: DatabaseOption = None,
     form: FormOption = Form.TABLE,
@@ -89,12 +99,12 @@ def start(
     if app is None:
         raise Usage("which definitions? give --app MODULE:ENGINE, or set SAGA_APP")
     text = typed_or_read(input)
-    span, moment = duration("--after", after), time("--at", at)
+    span, moment, tags = duration("--after", after), time("--at", at), tags_of(tag)
 
     async def go(engine: Engine) -> dict[str, Any]:
         definition = engine.definition(name)
         value = definition.read_input(text)
-        handle = await engine.start(definition, value, key=key, after=span, at=moment)
+        handle = await engine.start(definition, value, key=key, after=span, at=moment, tags=tags)
         return {"id": str(handle.id), "name": name, "version": definition.version, "key": key}
 
     record = with_engine(url, "saga", app, go)
@@ -117,6 +127,7 @@ def list_sagas(
         str | None,
         typer.Option("--older-than", metavar="DURATION", help="Unchanged for so long, such as 10m."),
     ] = None,
+    tag: TagOption = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="So many at the most.")] = 50,
     every: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
     group_by: Annotated[GroupBy | None, typer.Option("--group-by", help="Count instead of listing.")] = None,
@@ -129,7 +140,7 @@ def list_sagas(
     ended = statuses is not None and any(one in _ENDED for one in statuses)
     query = Query(
         statuses, name, step, service, duration("--since", since), duration("--older-than", older_than),
-        every=every or ended, limit=limit, cause=cause,
+        every=every or ended, limit=limit, cause=cause, tags=tags_of(tag),
     )  # fmt: skip
     if group_by is not None:
         _print_groups(query, group_by, (url, schema), form)

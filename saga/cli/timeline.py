@@ -43,6 +43,8 @@ def timeline(story: Story, why: str, *, attempts: bool, with_input: bool) -> str
     width = max(len(line.what) for line in lines)
     body = [f"{_time(line.at)}  {line.glyph} {line.what:<{width}}  {line.said}".rstrip() for line in lines]
     tail = [f"id {saga.id}   revision {saga.revision}", why]
+    if saga.tags:
+        tail.insert(1, f"tags {', '.join(f'{name}={value}' for name, value in saga.tags.items())}")
     if with_input:
         tail.insert(0, f"input {_short(story.input, 4000)}")
     if story.plan is not None and saga.status not in ENDS:

@@ -10,6 +10,9 @@ Duration = timedelta | str
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
+WHOLE = 100.0
+"""From so many of a unit on no fraction is shown."""
+
 
 def parse(value: Duration) -> timedelta:
     """The duration as a `timedelta`.
@@ -40,5 +43,5 @@ def show(value: timedelta) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if abs(seconds) >= size * 2 or (seconds % size == 0 and abs(seconds) >= size):
             number = seconds / size
-            return f"{number:.3g}{unit}" if abs(number) < 999.5 else f"{number:.0f}{unit}"
+            return f"{number:.3g}{unit}" if abs(number) < WHOLE else f"{number:.0f}{unit}"
     return f"{seconds:.3g}s"

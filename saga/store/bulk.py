@@ -35,11 +35,17 @@ TAKEN_MANY = Statement(
     "Locks the keys in their order, for the reason of `taken`. A missing row: whoever had the key has rolled back since.",
     "SELECT key, id, input_hash FROM {s}.saga WHERE name = %(name)s AND key = ANY(%(keys)s) ORDER BY key FOR KEY SHARE",
 )
+TAG_MANY = Statement(
+    "tag_many",
+    "Inserts the tags of sagas that start_many has inserted in this transaction. Zero rows cannot be.",
+    "INSERT INTO {s}.tag (saga_id, name, value) SELECT u.id, t.key, t.value"
+    " FROM unnest(%(ids)s::uuid[]) AS u(id), json_each_text(%(tags)s::json) t",
+)
 
 
 async def start_many(connection: Connection, schema: str, new: Sequence[NewSaga]) -> dict[str, Started]:
-    """Start them in the transaction that is open; what stands under each key. All are of one definition and begin at
-    one time, and no key comes twice.
+    """Start them in the transaction that is open; what stands under each key. All are of one definition, begin at
+    one time and have the same tags, and no key comes twice.
     """
     found: dict[str, Started] = {}
     while left := [one for one in new if one.key not in found]:
@@ -49,7 +55,11 @@ async def start_many(connection: Connection, schema: str, new: Sequence[NewSaga]
             "version": left[0].version, "deadline": left[0].deadline, "channel": channel(schema),
             "after": left[0].after, "at": left[0].at,
         }  # fmt: skip
-        found |= await _rows(connection, START_MANY.on(schema), values)
+        started = await _rows(connection, START_MANY.on(schema), values)
+        found |= started
+        if started and left[0].tags is not None:
+            tagged = {"ids": Column(one.id for one in started.values()), "tags": left[0].tags}
+            await connection.execute(TAG_MANY.on(schema).encode(), tagged)
         taken = [one.key for one in left if one.key not in found]
         if taken:
             found |= await _rows(

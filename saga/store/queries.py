@@ -8,7 +8,8 @@ or key, and listed nowhere.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -28,7 +29,8 @@ _NAMES = (
     "cancel_requested", "park_cause", "park_reason", "park_detail", "alarm", "error", "degraded", "deadline_at",
     "created_at", "updated_at", "finished_at", "purged_at",
 )  # fmt: skip
-_COLUMNS = ", ".join(f"s.{name}" for name in _NAMES)
+_TAGS = "(SELECT json_object_agg(t.name, t.value ORDER BY t.name) FROM {s}.tag t WHERE t.saga_id = s.id)"
+_COLUMNS = ", ".join([*(f"s.{name}" for name in _NAMES), _TAGS])
 
 BY_RANGE = Statement(
     "saga_by_range",
@@ -57,6 +59,8 @@ _FILTER = (
     " AND (%(cause)s::text IS NULL OR s.park_cause = %(cause)s)"
     " AND (%(since)s::interval IS NULL OR s.created_at >= now() - %(since)s)"
     " AND (%(older)s::interval IS NULL OR s.updated_at <= now() - %(older)s)"
+    " AND (%(tagged)s::int = 0 OR (SELECT count(*) FROM {s}.tag t JOIN unnest(%(tag_names)s::text[], %(tag_values)s::text[])"
+    " AS q(name, value) ON t.name = q.name AND t.value = q.value WHERE t.saga_id = s.id) = %(tagged)s)"
     f" AND ((%(step)s::text IS NULL AND %(service)s::text IS NULL) OR {_STEP})"
 )
 _NOT_ENDED = " UNION ALL ".join(
@@ -72,6 +76,13 @@ EVERY = Statement(
     "sagas_every",
     "Locks nothing. Zero rows: nothing fits. Ids sort by time, so the newest are read off the primary key.",
     f"SELECT {_COLUMNS}, now() FROM {{s}}.saga s WHERE {_FILTER} ORDER BY s.id DESC LIMIT %(limit)s",
+)
+EVERY_TAGGED = Statement(
+    "sagas_every_tagged",
+    "Locks nothing. Zero rows: nothing fits. Read off the index of tags, the newest first, by the first of the tags.",
+    f"SELECT {_COLUMNS}, now() FROM {{s}}.tag f JOIN {{s}}.saga s ON s.id = f.saga_id"
+    f" WHERE f.name = (%(tag_names)s::text[])[1] AND f.value = (%(tag_values)s::text[])[1] AND {_FILTER}"
+    " ORDER BY f.saga_id DESC LIMIT %(limit)s",
 )
 _GROUP = (
     "SELECT CASE %(by)s WHEN 'name' THEN s.name || ' v' || s.version"
@@ -129,6 +140,7 @@ class SagaLine:
     updated_at: datetime
     finished_at: datetime | None
     purged_at: datetime | None
+    tags: dict[str, str]
     now: datetime
 
     @property
@@ -182,7 +194,7 @@ class Story:
 class Query:
     """Which sagas. statuses: None for all. every: those that have ended, too. older_than: since its last change.
 
-    cause: only what is parked for it.
+    cause: only what is parked for it. tags: only what has all of these; of what has ended the first should be the rarest.
     """
 
     statuses: tuple[SagaStatus, ...] | None = None
@@ -194,12 +206,14 @@ class Query:
     every: bool = False
     limit: int = 50
     cause: ParkCause | None = None
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def parameters(self) -> dict[str, Any]:
         """For the statements."""
         statuses = None if self.statuses is None else [status.value for status in self.statuses]
         return {"statuses": statuses, "name": self.name, "step": self.step, "service": self.service,
-                "since": self.since, "older": self.older_than, "limit": self.limit, "cause": self.cause}  # fmt: skip
+                "since": self.since, "older": self.older_than, "limit": self.limit, "cause": self.cause,
+                "tagged": len(self.tags), "tag_names": list(self.tags), "tag_values": list(self.tags.values())}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +240,8 @@ async def by_prefix(connection: Connection, schema: str, prefix: str) -> list[Sa
 
 async def matching(connection: Connection, schema: str, query: Query) -> list[SagaLine]:
     """The sagas that fit, newest first."""
-    statement = EVERY if query.every else OPEN
+    every = EVERY_TAGGED if query.tags else EVERY
+    statement = every if query.every else OPEN
     return await _lines(connection, statement.on(schema), query.parameters())
 
 
@@ -261,7 +276,8 @@ async def _lines(connection: Connection, statement: str, values: dict[str, Any])
 
 
 def _line(row: tuple[Any, ...]) -> SagaLine:
-    values = dict(zip((*_NAMES, "now"), row, strict=True))
+    values = dict(zip((*_NAMES, "tags", "now"), row, strict=True))
+    values["tags"] = json.loads(values["tags"] or "{}")
     values["status"] = SagaStatus(values["status"])
     values["direction"] = Direction(values["direction"])
     values["park_cause"] = None if values["park_cause"] is None else ParkCause(values["park_cause"])

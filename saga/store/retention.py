@@ -59,6 +59,11 @@ EFFECTS = Statement(
     "Deletes the effects of sagas that this transaction has locked and stripped. Zero rows: they had none.",
     "DELETE FROM {s}.effect WHERE saga_id = ANY(%(ids)s)",
 )
+TAGS = Statement(
+    "purge_tags",
+    "Deletes the tags of sagas that this transaction has locked and stripped. Zero rows: they had none.",
+    "DELETE FROM {s}.tag WHERE saga_id = ANY(%(ids)s)",
+)
 EVIDENCE = Statement(
     "purge_evidence",
     "Deletes the evidence of sagas that this transaction has locked and marked as purged, which the table's guard looks at."
@@ -150,7 +155,7 @@ async def purge(
         cursor = await connection.execute(STRIP.on(schema).encode(), {**order.parameters(), "ids": locked})
         purged = await cursor.fetchall()
         ids = [row[0] for row in purged]
-        await _delete(connection, schema, (EFFECTS, EVIDENCE), ids)
+        await _delete(connection, schema, (EFFECTS, EVIDENCE, TAGS), ids)
         ends = {status: sum(1 for row in purged if row[1] == status) for status in {row[1] for row in purged}}
         if ids:
             await _note(connection, schema, order, "purge", {"sagas": len(ids), "ends": ends})

@@ -63,7 +63,7 @@ def _quoted(values: Iterable[StrEnum]) -> str:
 def metadata(schema: str = "saga") -> MetaData:
     """All tables of one engine, in `schema`."""
     made = MetaData(schema=schema, naming_convention=NAMES)
-    for build in (_saga, _effect, _evidence, _watch, _worker, _request, _audit, _setting):
+    for build in (_saga, _tag, _effect, _evidence, _watch, _worker, _request, _audit, _setting):
         build(made)
     return made
 
@@ -131,6 +131,18 @@ def _saga_rules() -> list[CheckConstraint | Index]:
         Index("ix_saga_alarm", "id", postgresql_where=text("alarm IS NOT NULL")),
         Index("ix_saga_purged", "purged_at", postgresql_where=text("purged_at IS NOT NULL")),
     ]
+
+
+def _tag(made: MetaData) -> Table:
+    """What sagas are found by. Beside `saga`, because each version of a row there would make the entries of its indexes anew."""
+    return Table(
+        "tag",
+        made,
+        Column("saga_id", Uuid, primary_key=True),
+        Column("name", Text, primary_key=True),
+        Column("value", Text, nullable=False),
+        Index(None, "name", "value", "saga_id"),
+    )
 
 
 def _effect(made: MetaData) -> Table:

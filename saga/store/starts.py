@@ -36,17 +36,19 @@ _BEGIN = (
     "(SELECT greatest(now(), coalesce(to_timestamp(CAST(%(at)s AS float8)),"
     " now() + make_interval(secs => CAST(%(after)s AS float8)))) AS at)"
 )
-START_LATER = Statement(
-    "start_later",
-    "Inserts one saga that sleeps until it begins; else as `start`, which stays as small as it is. Its deadline counts from its begin."
-    " Zero rows: the key is taken.",
+START_WITH = Statement(
+    "start_with",
+    "Inserts one saga that sleeps until it begins, and its tags; else as `start`, which stays as small as it is. Its deadline counts from"
+    " its begin. Zero rows: the key is taken.",
     f"WITH w AS {_BEGIN}, made AS (INSERT INTO {{s}}.saga (id, name, version, key, status, input, input_hash, deadline_at,"
     " wake_at, waiting_for)"
     " SELECT CAST(%(id)s AS uuid), CAST(%(name)s AS text), CAST(%(version)s AS int), CAST(%(key)s AS text),"
     " CASE WHEN w.at > now() THEN 'asleep' ELSE 'ready' END, CAST(%(input)s AS json), CAST(%(input_hash)s AS text),"
     " w.at + make_interval(secs => CAST(%(deadline)s AS float8)), w.at,"
     f" CASE WHEN w.at > now() THEN '{UNBEGUN}' END FROM w"
-    " ON CONFLICT (name, key) DO NOTHING RETURNING id, status)"
+    " ON CONFLICT (name, key) DO NOTHING RETURNING id, status),"
+    " tagged AS (INSERT INTO {s}.tag (saga_id, name, value)"
+    " SELECT made.id, t.key, t.value FROM made, json_each_text(CAST(%(tags)s AS json)) t)"
     " SELECT CAST(id AS text), CASE WHEN status = 'ready' THEN pg_notify(%(channel)s, '') END FROM made",
 )
 TAKEN = Statement(
@@ -62,7 +64,7 @@ TAKEN = Statement(
 class NewSaga:
     """What is to be started. deadline: in seconds from its begin.
 
-    after, at: when it begins, in seconds from now, or of Unix time; neither: now.
+    after, at: when it begins, in seconds from now, or of Unix time; neither: now. tags: a JSON object of texts, as text.
     """
 
     id: UUID
@@ -74,18 +76,19 @@ class NewSaga:
     deadline: float | None
     after: float | None = None
     at: float | None = None
+    tags: str | None = None
 
     @property
     def statement(self) -> Statement:
         """The one that starts it."""
-        return START if self.after is None and self.at is None else START_LATER
+        return START if self.after is None and self.at is None and self.tags is None else START_WITH
 
     def parameters(self, schema: str) -> dict[str, Any]:
         """For all statements; texts and numbers only, so that every driver takes them."""
         return {
             "id": str(self.id), "name": self.name, "version": self.version, "key": self.key, "input": self.input,
             "input_hash": self.input_hash, "deadline": self.deadline, "channel": channel(schema),
-            "after": self.after, "at": self.at,
+            "after": self.after, "at": self.at, "tags": self.tags,
         }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ TABLES = {table.name for table in metadata().tables.values()} | {"saga_barrier"}
 # Writes of a saga or an effect join it on owner, lane and epoch. These do not, because:
 CLAIMLESS = {
     "start": "nobody owns what does not exist yet",
-    "start_later": "nobody owns what does not exist yet",
+    "start_with": "nobody owns what does not exist yet",
     "start_many": "nobody owns what does not exist yet",
     "claim": "makes the claim; takes only what is ready",
     "orphans": "takes only from owners without a row",

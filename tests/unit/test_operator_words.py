@@ -23,7 +23,7 @@ ID = UUID(int=7)
 SAGA = SagaLine(
     ID, "checkout", 1, "k", SagaStatus.PARKED, Direction.FORWARD, 3, THEN, None, None,
     cancel_requested=False, park_cause=None, park_reason=None, park_detail={}, alarm=None, error=None, degraded=(),
-    deadline_at=None, created_at=THEN, updated_at=THEN, finished_at=None, purged_at=None, now=NOON,
+    deadline_at=None, created_at=THEN, updated_at=THEN, finished_at=None, purged_at=None, tags={}, now=NOON,
 )  # fmt: skip
 CHARGE = EffectRow(
     ID, "charge#1", Direction.FORWARD, 1, "charge", "psp", "sk1_key", "hash", "[]", EffectStatus.DOUBT, 1, THEN, THEN,

@@ -61,6 +61,7 @@ CHECKS: dict[str, Checks] = {
         "ck_evidence_kind_known": lambda v: v["kind"] in _KINDS,
         "ck_evidence_direction_known": _direction_known,
     },
+    "tag": {},
     "watch": {"ck_watch_direction_known": _direction_known},
     "worker": {"ck_worker_state_known": lambda v: v["state"] in {"working", "draining"}},
     "request": {},
@@ -176,6 +177,7 @@ class Tables:
 
     def __init__(self) -> None:
         self.saga: SagaTable = _made(SagaTable, "saga")
+        self.tag: Table = _made(Table, "tag")
         self.effect: EffectTable = _made(EffectTable, "effect")
         self.evidence: EvidenceTable = _made(EvidenceTable, "evidence")
         self.watch: WatchTable = _made(WatchTable, "watch")
@@ -186,5 +188,5 @@ class Tables:
 
     def every(self) -> list[Table]:
         """In the order of the schema."""
-        return [self.saga, self.effect, self.evidence, self.watch, self.worker, self.request, self.audit,
+        return [self.saga, self.tag, self.effect, self.evidence, self.watch, self.worker, self.request, self.audit,
                 self.setting]  # fmt: skip

@@ -58,7 +58,7 @@ SEEN: dict[str, Any] = {
 }  # fmt: skip
 START: dict[str, Any] = {
     "id": str(saga_id(7)), "name": NAME, "version": 1, "key": "k7", "input": "7", "input_hash": "h7",
-    "deadline": None, "channel": "saga_ready_saga", "after": None, "at": None,
+    "deadline": None, "channel": "saga_ready_saga", "after": None, "at": None, "tags": None,
 }  # fmt: skip
 ENTRY: dict[str, Any] = {
     "number": 1, "at": LONG_AGO, "who": "ann", "act": "cancel", "saga_id": saga_id(0), "because": "x",
@@ -175,11 +175,12 @@ CASES = [
     case("not JSON", starts.START, {**START, "input": "{"}, NOT_JSON),
     case("NUL", starts.START, {**START, "key": "\x00"}, NUL),
     case("no name", starts.START, {**START, "name": None}, NULL),
-    case("begins later", starts.START_LATER, {**START, "after": 60.0}, ok("SELECT 1", (str(saga_id(7)), None))),
-    case("at a time", starts.START_LATER, {**START, "at": FAR_AHEAD.timestamp()}, ok("SELECT 1", (str(saga_id(7)), None))),
-    case("that is past", starts.START_LATER, {**START, "at": LONG_AGO.timestamp()}, ok("SELECT 1", (str(saga_id(7)), ""))),
-    case("the key is taken", starts.START_LATER, {**START, "after": 60.0, "key": "k0"}, ok("SELECT 0")),
-    case("no name", starts.START_LATER, {**START, "after": 60.0, "name": None}, NULL),
+    case("begins later", starts.START_WITH, {**START, "after": 60.0}, ok("SELECT 1", (str(saga_id(7)), None))),
+    case("at a time", starts.START_WITH, {**START, "at": FAR_AHEAD.timestamp()}, ok("SELECT 1", (str(saga_id(7)), None))),
+    case("that is past", starts.START_WITH, {**START, "at": LONG_AGO.timestamp()}, ok("SELECT 1", (str(saga_id(7)), ""))),
+    case("tagged", starts.START_WITH, {**START, "tags": '{"a": "b"}'}, ok("SELECT 1", (str(saga_id(7)), ""))),
+    case("the key is taken", starts.START_WITH, {**START, "after": 60.0, "key": "k0"}, ok("SELECT 0")),
+    case("no name", starts.START_WITH, {**START, "after": 60.0, "name": None}, NULL),
     case("taken", starts.TAKEN, {"name": NAME, "key": "k0"}, ok("SELECT 1", (str(saga_id(0)), "h"))),
     case("free", starts.TAKEN, {"name": NAME, "key": "free"}, ok("SELECT 0")),
     # The lease.

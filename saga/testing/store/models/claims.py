@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -99,13 +100,16 @@ def start(t: Transaction, p: Values) -> Course:
     return returned(Tag.INSERT, [] if made is None else [(str(made["id"]), "")])
 
 
-@models(starts.START_LATER, "c6c8dff2")
-def start_later(t: Transaction, p: Values) -> Course:
+@models(starts.START_WITH, "fb33b645")
+def start_with(t: Transaction, p: Values) -> Course:
     """When it is said; nobody is told of what sleeps."""
     at = t.now if p["at"] is None else datetime.fromtimestamp(p["at"], UTC)
     made = yield from _started(
         t, p, max(t.now, at if p["after"] is None else t.now + timedelta(seconds=p["after"]))
     )
+    tags: dict[str, str] = {} if made is None or p["tags"] is None else json.loads(str(as_json(p["tags"])))
+    for name, value in tags.items():
+        t.insert(t.tables.tag, {"saga_id": UUID(p["id"]), "name": name, "value": value})
     hint = None if made is None or made["status"] == "asleep" else ""
     return returned(Tag.SELECT, [] if made is None else [(str(made["id"]), hint)])
 
