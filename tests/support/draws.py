@@ -201,6 +201,11 @@ class Drawn:
         me = self._mine(v)
         more = [saga_id(self._chance.randrange(SAGAS)) for _ in range(2)]
         claim = {**me, "room": 10, "names": [NAME], "versions": [1]}
+        start = {
+            "id": str(saga_id(self._chance.choice([n, 5, 6, 7]))), "name": NAME, "version": 1,
+            "key": f"k{self._chance.choice([n, 5, 6])}", "input": self._json("1"), "input_hash": "h",
+            "deadline": self._chance.choice([None, 60.0]), "channel": "saga_ready_saga",
+        }  # fmt: skip
         made: list[Made] = [
             (sql.CLAIM, claim),
             (sql.CLAIM, claim),
@@ -209,9 +214,9 @@ class Drawn:
             (sagas.WAKE, {"id": saga_id(n)}),
             (sagas.REOPEN, {"id": saga_id(n)}),
             (sagas.ALARM, {"id": saga_id(n), "alarm": "news"}),
-            (starts.START, {"id": str(saga_id(self._chance.choice([n, 5, 6, 7]))), "name": NAME, "version": 1,
-                            "key": f"k{self._chance.choice([n, 5, 6])}", "input": self._json("1"), "input_hash": "h",
-                            "deadline": self._chance.choice([None, 60.0]), "channel": "saga_ready_saga"}),
+            (starts.START, start),
+            (starts.START_WITH, {**start, "after": self._chance.choice([None, 3600.0]), "at": None,
+                                 "tags": self._chance.choice([None, '{"tenant": "acme"}'])}),
         ]  # fmt: skip
         return self._chance.choice(made)
 
