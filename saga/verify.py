@@ -38,7 +38,7 @@ REPLY = Succeeded("").rule
 IDS = Statement(
     "ids_to_verify",
     "Locks nothing. Zero rows: every saga was seen.",
-    "SELECT id, name, version, key, alarm IS NOT NULL FROM {s}.saga WHERE id > %(after)s ORDER BY id LIMIT %(page)s",
+    "SELECT id, name, version, key, alarm IS NOT NULL FROM {s}.saga WHERE id > %(after)s AND purged_at IS NULL ORDER BY id LIMIT %(page)s",
 )
 
 

@@ -111,10 +111,12 @@ class VirtualStage(Stage):
         """Ask as a customer."""
         return await outside(lambda: self._virtual.ask(question))
 
-    async def start(self, saga: SagaDefinition[In, Out], input: In, key: str) -> Handle[Out]:
-        """Start a saga."""
+    async def start(
+        self, saga: SagaDefinition[In, Out], input: In, key: str, after: Duration | None
+    ) -> Handle[Out]:
+        """Start a saga, after a while."""
         self._engine.learn(saga)
-        return await self.ask(self._engine.start(saga, input, key=key))
+        return await self.ask(self._engine.start(saga, input, key=key, after=after))
 
     async def rest(self, handle: Handle[Any], within: timedelta) -> None:
         """Let time pass until the saga rests."""

@@ -22,6 +22,7 @@ from sqlalchemy.schema import DropSchema
 
 from saga.answers import Answer
 from saga.call import Call
+from saga.core.durations import Duration
 from saga.core.model import View
 from saga.definition import SagaDefinition
 from saga.dev.embedded import temporary
@@ -129,15 +130,17 @@ class RealStage(Stage):
         loop.set_task_factory(cast("Any", enrol))
         self.engine = GrowingEngine(self._url, schema=self._schema)
 
-    async def start(self, saga: SagaDefinition[In, Out], input: In, key: str) -> Handle[Out]:
-        """Start a saga."""
+    async def start(
+        self, saga: SagaDefinition[In, Out], input: In, key: str, after: Duration | None
+    ) -> Handle[Out]:
+        """Start a saga, after a while."""
         if "engine" not in self.__dict__:
             raise NotHere("a world on Postgres begins with `async with world(postgres=True) as real:`")
         self.engine.learn(saga)
         await self.engine.prepare()
         if not self._crews:
             self._hire()
-        handle = await self.engine.start(saga, input, key=key)
+        handle = await self.engine.start(saga, input, key=key, after=after)
         self._host.knows(str(handle.id), key)
         return handle
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from saga import errors
 from saga.answers import Answer
+from saga.core.durations import Duration
 from saga.definition import SagaDefinition
 from saga.engine import Engine
 from saga.handle import Handle
@@ -71,8 +72,10 @@ class Stage(ABC):
         """Make ready what cannot wait for the first start."""
 
     @abstractmethod
-    async def start(self, saga: SagaDefinition[In, Out], input: In, key: str) -> Handle[Out]:
-        """Start a saga."""
+    async def start(
+        self, saga: SagaDefinition[In, Out], input: In, key: str, after: Duration | None
+    ) -> Handle[Out]:
+        """Start a saga, after a while."""
 
     @abstractmethod
     async def rest(self, handle: Handle[Any], within: timedelta) -> None:

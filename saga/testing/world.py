@@ -108,10 +108,17 @@ class World:
         handle = await self.start(saga, input, key=key)
         return await self.rest(handle, within=within)
 
-    async def start(self, saga: SagaDefinition[In, Out], input: In, *, key: str | None = None) -> Handle[Out]:
-        """Start a saga; it goes on when time passes (`advance`, `rest`, or another `run`)."""
+    async def start(
+        self,
+        saga: SagaDefinition[In, Out],
+        input: In,
+        *,
+        key: str | None = None,
+        after: Duration | None = None,
+    ) -> Handle[Out]:
+        """Start a saga, `after` a while; it goes on when time passes (`advance`, `rest`, or another `run`)."""
         self._started += 1
-        return await self._stage.start(saga, input, key or f"{saga.name}-{self._started}")
+        return await self._stage.start(saga, input, key or f"{saga.name}-{self._started}", after)
 
     async def rest(self, handle: Handle[Out], *, within: Duration | None = None) -> Run[Out]:
         """Let time pass until a saga that was started has ended or waits for a person."""

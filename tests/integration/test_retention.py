@@ -12,6 +12,7 @@ from saga import (
     Engine,
     InputError,
     KeyConflict,
+    Landed,
     NotFoundError,
     SagaAbandoned,
     SagaFailed,
@@ -22,6 +23,7 @@ from saga.core.model import SagaStatus
 from saga.operator import Operator
 from saga.store import audit
 from saga.store.urls import conninfo
+from saga.verify import verify
 from saga_worker import Worker
 from tests.support import desk_sagas, rows
 from tests.support.checkout import checkout, ledger
@@ -173,6 +175,21 @@ async def test_every_end_is_told_after_the_purge(database_url: str) -> None:
                 await act("declined", because="too late")
         with pytest.raises(NotFoundError):
             await desk.probe("declined", "charge")
+
+
+async def test_news_of_a_purged_effect_is_refused_and_nothing_is_reopened(
+    engine: Engine, desk: Operator
+) -> None:
+    """S25: a webhook that comes after the purge is told that nobody knows its key; `db verify` looks at what is left."""
+    await ended(engine, "k")
+    (effect,) = rows.effects_of(engine.url, "k").values()
+    await desk.retention.purge("90d", because=WHY)
+    with pytest.raises(NotFoundError, match="no effect has the key"):
+        await engine.witness(effect["key"], Landed("a done"))
+    assert rows.saga_of(engine.url, "k")["status"] == "completed"
+    async with Engine(engine.url, sagas=[]) as stranger:
+        found = await verify(stranger)
+    assert (found.effects, found.unknown) == (0, 0)
 
 
 @pytest.mark.parametrize(

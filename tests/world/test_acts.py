@@ -198,3 +198,28 @@ def test_no_sample() -> None:
 
     with pytest.raises(NoSample, match=r"world.on\(step\).returns\(value\)"):
         sample(type("Odd", (), {}), "x")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_saga_for_tomorrow_begins_tomorrow(world: World, killed: bool) -> None:
+    """Nothing is sent before, whoever works then; and once it begins it is a saga like any other."""
+    handle = await world.start(buy, ORDER, after="24h")
+    await world.advance("12h")
+    if killed:
+        world.kill_worker()
+    await world.advance("11h")
+    assert world.ledger == []
+    assert (await world.view(handle)).status is View.PROCESSING
+    run = await world.rest(handle, within="2h")
+    assert run.view.status is View.CONFIRMED
+    assert (world.applied(reserve), world.applied(charge)) == (1, 1)
+
+
+async def test_a_cancel_before_its_begin_sends_nothing(world: World) -> None:
+    """It ends at once, and not when it would have begun."""
+    handle = await world.start(buy, ORDER, after="24h")
+    await world.advance("1h")
+    await world.cancel(handle, "changed their mind")
+    run = await world.rest(handle, within="1m")
+    assert run.view.status is View.DECLINED
+    assert world.ledger == []
