@@ -185,11 +185,15 @@ async def _look(desk: Operator, order: Order) -> list[Preview]:
     ids = list(order.ids)
     if order.query is not None:
         total = sum(g.count for g in await desk.group(order.query, "name"))
-        ids = [str(line.id) for line in await desk.list(order.query)]
+        found = await desk.list(order.query)
         say(
             f"{total} sagas fit"
-            + (f", the newest {len(ids)} of them are taken (--limit)" if total > len(ids) else "")
+            + (f", the newest {len(found)} of them are taken (--limit)" if total > len(found) else "")
         )
+        unbegun = sum(line.unbegun for line in found) if order.act == "retry" else 0
+        if unbegun:
+            say(f"{unbegun} of them have not begun, and are left alone: give an id to begin that one now")
+        ids = [str(line.id) for line in found if not (unbegun and line.unbegun)]
     previews = [await desk.preview(order.act, one) for one in ids]
     for preview in previews:
         if preview.refused is None:

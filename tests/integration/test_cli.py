@@ -76,6 +76,17 @@ def test_a_start_for_later_says_when_it_begins(shell: Shell) -> None:
     assert shell("show", "k1", "-o", "json").data["waiting_for"] == "its start"
 
 
+def test_a_retry_of_many_begins_none_that_waits_for_its_start(shell: Shell) -> None:
+    """Who retries what is stuck does not mean tomorrow's sagas; whoever names one does."""
+    shell("start", "paying", '"a"', "--key", "k1", "--after", "48h", "--app", APP)
+    many = shell("retry", "--name", "paying", "--because", "go on", "--yes", "-o", "json")
+    assert (many.code, many.data["acts"]) == (0, [])
+    assert "1 of them have not begun, and are left alone" in many.err
+    assert rows.saga_of(shell.url, "k1")["status"] == "asleep"
+    assert shell("retry", "k1", "--because", "she is here", "--yes").code == 0
+    assert rows.saga_of(shell.url, "k1")["status"] == "ready"
+
+
 def test_the_first_line_names_the_database_and_hides_its_password(shell: Shell) -> None:
     """Whoever reads over a shoulder learns nothing."""
     said = shell.bare("list", "--database", "postgresql://shop:sesame@localhost:1/shop")
