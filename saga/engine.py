@@ -172,13 +172,14 @@ class Engine:
     ) -> Handle[Out]:
         """Start a saga: one row, in the caller's transaction where `within` gives one.
 
-        The same key with the same input gives the same saga. A second starter waits while the first one's
+        It starts, and ends, under the version of the definition that is given. The same key with the same input gives the
+        same saga, whichever version it was started under. A second starter waits while the first one's
         transaction is open; serialization failures and deadlocks (40001, 40P01) are passed on untouched.
 
         Args:
             saga: the definition.
             input: its one argument.
-            key: the business key, unique per saga name.
+            key: the business key, unique per saga name over all its versions.
             within: a SQLAlchemy Session, AsyncSession, Connection, AsyncConnection, or a psycopg connection.
 
         Raises:

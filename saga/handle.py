@@ -15,7 +15,7 @@ from saga.clock import boottime
 from saga.core.durations import Duration, parse
 from saga.core.model import SagaStatus, View
 from saga.definition import SagaDefinition
-from saga.errors import NotCommitted, NotFoundError, SagaAbandoned, SagaFailed, StillProcessing
+from saga.errors import NotCommitted, NotFoundError, SagaAbandoned, SagaError, SagaFailed, StillProcessing
 from saga.store.views import SagaState
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Handle(Generic[Out]):
         Raises:
             SagaFailed: it ended without its result, and everything is undone.
             SagaAbandoned: an operator ended it.
+            SagaError: it completed under another version, whose output is not of this version's type.
             StillProcessing: it has not ended within `timeout`.
             NotCommitted, NotFoundError: as in `view`.
         """
@@ -93,13 +94,25 @@ class Handle(Generic[Out]):
         view = _view(state)
         match state.status:
             case SagaStatus.COMPLETED:
-                return self._definition.decode_output(state.output or "null")
+                return self._output(state)
             case SagaStatus.COMPENSATED:
                 raise SagaFailed(f"saga {self.key} was {view.status}: {_because(state)}", view=view)
             case SagaStatus.ABANDONED:
                 raise SagaAbandoned(f"saga {self.key} was abandoned by an operator", view=view)
             case _:
                 raise StillProcessing(f"saga {self.key} has not ended yet: ask again later", view=view)
+
+    def _output(self, state: SagaState) -> Out:
+        try:
+            return self._definition.decode_output(state.output or "null")
+        except ValueError as error:
+            if state.version == self._definition.version:
+                raise
+            name, mine = self._definition.name, self._definition.version
+            raise SagaError(
+                f"saga {self.key} completed under version {state.version} of {name}, and its output does not fit version "
+                f"{mine}: ask with the definition of version {state.version}, engine.handle(…, key={self.key!r}) ({error})"
+            ) from None
 
     async def cancel(self, because: str) -> None:
         """Ask the saga to stop and undo; the answer is *requested*, its owner decides (S31).

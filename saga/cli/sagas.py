@@ -75,6 +75,9 @@ def start(
     key: Annotated[
         str, typer.Option("--key", metavar="KEY", help="The business key, unique for each saga name.")
     ],
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", help="Of the definition; else its highest.")
+    ] = None,
     app: AppOption = None,
     url: DatabaseOption = None,
     form: FormOption = Form.TABLE,
@@ -85,10 +88,12 @@ def start(
     text = typed_or_read(input)
 
     async def go(engine: Engine) -> dict[str, Any]:
-        definition = engine.definition(name)
+        definition = engine.definition(name, version)
         value = definition.read_input(text)
         handle = await engine.start(definition, value, key=key)
-        return {"id": str(handle.id), "name": name, "version": definition.version, "key": key}
+        state = await engine.read(handle.id, name, key)  # the key may have been started under another version
+        under = definition.version if state is None else state.version
+        return {"id": str(handle.id), "name": name, "version": under, "key": key}
 
     record = with_engine(url, "saga", app, go)
     emit_one(form, record, record["id"])
