@@ -180,7 +180,7 @@ class Engine:
             saga: the definition.
             input: its one argument.
             key: the business key, unique per saga name over all its versions.
-            within: a SQLAlchemy Session, AsyncSession, Connection, AsyncConnection, or a psycopg connection.
+            within: a SQLAlchemy Session, AsyncSession, Connection, AsyncConnection, Django's `connection`, or a psycopg connection.
 
         Raises:
             InputError: the input has the wrong shape; nothing was written.
