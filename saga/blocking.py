@@ -92,7 +92,7 @@ class BlockingEngine:
         if started is None:
             raise TypeError(
                 f"within={type(within).__name__} is no transaction: give a SQLAlchemy Session or Connection, "
-                "or a psycopg connection"
+                "Django's connection, or a psycopg connection"
             )
         return BlockingHandle(self, self._engine.started(saga, new, started, within=True))
 

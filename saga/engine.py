@@ -176,14 +176,15 @@ class Engine:
     ) -> Handle[Out]:
         """Start a saga: one row, in the caller's transaction where `within` gives one.
 
-        The same key with the same input gives the same saga. A second starter waits while the first one's
+        It starts, and ends, under the version of the definition that is given. The same key with the same input gives the
+        same saga, whichever version it was started under. A second starter waits while the first one's
         transaction is open; serialization failures and deadlocks (40001, 40P01) are passed on untouched.
 
         Args:
             saga: the definition.
             input: its one argument.
-            key: the business key, unique per saga name.
-            within: a SQLAlchemy Session, AsyncSession, Connection, AsyncConnection, or a psycopg connection.
+            key: the business key, unique per saga name over all its versions.
+            within: a SQLAlchemy Session, AsyncSession, Connection, AsyncConnection, Django's `connection`, or a psycopg connection.
             after: begin so long from now, not at once; until then it costs no worker anything, and its deadline does not count.
             at: begin at this time, which has a time zone; one that is past is now.
             tags: what it is found by, {"tenant": "acme"}: at most 16, of 50 and 200 characters. The first start decides.

@@ -19,6 +19,7 @@ from saga.errors import (
     NotCommitted,
     NotFoundError,
     SagaAbandoned,
+    SagaError,
     SagaFailed,
     SagaPurged,
     StillProcessing,
@@ -96,6 +97,7 @@ class Handle(Generic[Out]):
             SagaFailed: it ended without its result, and everything is undone.
             SagaAbandoned: an operator ended it.
             SagaPurged: it completed so long ago that its result was purged.
+            SagaError: it completed under another version, whose output is not of this version's type.
             StillProcessing: it has not ended within `timeout`.
             NotCommitted, NotFoundError: as in `view`.
         """
@@ -109,13 +111,25 @@ class Handle(Generic[Out]):
                     view=view,
                 )
             case SagaStatus.COMPLETED:
-                return self._definition.decode_output(state.output or "null")
+                return self._output(state)
             case SagaStatus.COMPENSATED:
                 raise SagaFailed(f"saga {self.key} was {view.status}: {_because(state)}", view=view)
             case SagaStatus.ABANDONED:
                 raise SagaAbandoned(f"saga {self.key} was abandoned by an operator", view=view)
             case _:
                 raise StillProcessing(f"saga {self.key} has not ended yet: ask again later", view=view)
+
+    def _output(self, state: SagaState) -> Out:
+        try:
+            return self._definition.decode_output(state.output or "null")
+        except ValueError as error:
+            if state.version == self._definition.version:
+                raise
+            name, mine = self._definition.name, self._definition.version
+            raise SagaError(
+                f"saga {self.key} completed under version {state.version} of {name}, and its output does not fit version "
+                f"{mine}: ask with the definition of version {state.version}, engine.handle(…, key={self.key!r}) ({error})"
+            ) from None
 
     async def cancel(self, because: str) -> None:
         """Ask the saga to stop and undo; the answer is *requested*, its owner decides (S31).

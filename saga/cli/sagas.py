@@ -91,6 +91,9 @@ def start(
         str | None, typer.Option("--at", metavar="TIME", help="Begin then: 2026-12-24T18:00:00Z, say.")
     ] = None,
     tag: TagOption = None,
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", help="Of the definition; else its highest.")
+    ] = None,
     app: AppOption = None,
     url: DatabaseOption = None,
     form: FormOption = Form.TABLE,
@@ -102,10 +105,12 @@ def start(
     span, moment, tags = duration("--after", after), time("--at", at), tags_of(tag)
 
     async def go(engine: Engine) -> dict[str, Any]:
-        definition = engine.definition(name)
+        definition = engine.definition(name, version)
         value = definition.read_input(text)
         handle = await engine.start(definition, value, key=key, after=span, at=moment, tags=tags)
-        return {"id": str(handle.id), "name": name, "version": definition.version, "key": key}
+        state = await engine.read(handle.id, name, key)  # the key may have been started under another version
+        under = definition.version if state is None else state.version
+        return {"id": str(handle.id), "name": name, "version": under, "key": key}
 
     record = with_engine(url, "saga", app, go)
     emit_one(form, record, record["id"])

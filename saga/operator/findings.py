@@ -107,11 +107,11 @@ def _waiting(lines: Sequence[Waiting], served: set[str]) -> Iterable[Finding]:
         if what not in served:
             others = sorted(s for s in served if s.rsplit(" v", 1)[0] == one.name)
             cause = f"no worker serves {what}" + (f" (workers serve {', '.join(others)})" if others else "")
+            command = "saga worker run MODULE:ENGINE" + (f", with {what} in its sagas=[…]" if others else "")
             since = max(one.longest, timedelta(0))
             yield Finding(
-                "not_served", cause, one.count, since, "when one starts", None,
-                "saga worker run MODULE:ENGINE", one.example,
-            )  # fmt: skip
+                "not_served", cause, one.count, since, "when one starts", None, command, one.example
+            )
         elif one.late:
             cause = f"overdue: {what} waits for a worker with room"
             yield Finding(

@@ -141,8 +141,7 @@ def _running(story: Story, workers: Sequence[WorkerLine]) -> str:
     saga = story.saga
     owner = next((w for w in workers if w.id == saga.owner), None)
     if owner is None or not owner.alive:
-        others = any(w.alive for w in workers)
-        then = "a worker takes it over when the lease is over" if others else _START
+        then = f"{_by_whom(saga, workers)} takes it over when the lease is over"
         return f"{saga.key} was running at a worker that is silent now{_doubts(story)}; {then}."
     where = f"{saga.key} is running at {owner.host} (process {owner.pid})"
     for effect in story.effects:
@@ -214,10 +213,8 @@ def _by_whom(saga: SagaLine, workers: Sequence[WorkerLine]) -> str:
         return "a worker"
     others = sorted({s for w in workers if w.alive for s in w.serves if s.rsplit(" v", 1)[0] == saga.name})
     instead = f" (workers serve {', '.join(others)})" if others else ""
-    return f"no worker serves {what}{instead}, start one with `saga worker run MODULE:ENGINE`: it"
-
-
-_START = "no worker is alive, start one with `saga worker run MODULE:ENGINE`"
+    having = f" whose engine has {what} in its sagas=[…]" if others else ""
+    return f"no worker serves {what}{instead}, start one with `saga worker run MODULE:ENGINE`{having}: it"
 
 
 def _in(then: datetime, now: datetime) -> str:

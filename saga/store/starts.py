@@ -120,10 +120,14 @@ def start_sync(within: object, schema: str, new: NewSaga) -> Started | None:
     Raises:
         SagaError: autocommit, or not Postgres.
     """
-    if _is_sqlalchemy(within):
+    if _is_of("sqlalchemy", within):
         from saga.store import through_sqlalchemy  # noqa: PLC0415 - a worker never needs SQLAlchemy's ORM
 
         return through_sqlalchemy.start_sync(within, schema, new)
+    if _is_of("django", within):
+        from saga.store import through_django  # noqa: PLC0415 - it builds on this module
+
+        return through_django.start_sync(within, schema, new)
     return _in_psycopg(within, schema, new) if _is_psycopg(within) else None
 
 
@@ -132,9 +136,9 @@ async def start_async(within: object, schema: str, new: NewSaga) -> Started:
 
     Raises:
         SagaError: autocommit, or not Postgres.
-        TypeError: not an object that SQLAlchemy or psycopg made; the sentence lists those.
+        TypeError: not an object that SQLAlchemy, Django or psycopg made; the sentence lists those.
     """
-    if _is_sqlalchemy(within):
+    if _is_of("sqlalchemy", within):
         from saga.store import through_sqlalchemy  # noqa: PLC0415 - a worker never needs SQLAlchemy's ORM
 
         started = await through_sqlalchemy.start_async(within, schema, new)
@@ -145,22 +149,23 @@ async def start_async(within: object, schema: str, new: NewSaga) -> Started:
     if started is None:
         raise TypeError(
             f"within={type(within).__name__} is no transaction: give a SQLAlchemy Session, AsyncSession, "
-            "Connection or AsyncConnection, or a psycopg connection"
+            "Connection or AsyncConnection, Django's connection, or a psycopg connection"
         )
     return started
 
 
 def is_async(within: object) -> bool:
     """Whether `within` must be awaited."""
-    if _is_sqlalchemy(within):
+    if _is_of("sqlalchemy", within):
         from saga.store import through_sqlalchemy  # noqa: PLC0415 - a worker never needs SQLAlchemy's ORM
 
         return through_sqlalchemy.is_async(within)
     return _is_async_psycopg(within)
 
 
-def _is_sqlalchemy(within: object) -> bool:
-    return any(base.__module__.partition(".")[0] == "sqlalchemy" for base in type(within).__mro__)
+def _is_of(package: str, within: object) -> bool:
+    """Whether a class of this package made it; nothing is imported to find out."""
+    return any(base.__module__.partition(".")[0] == package for base in type(within).__mro__)
 
 
 def _is_psycopg(within: object) -> TypeGuard[psycopg.Connection[Any]]:

@@ -97,7 +97,7 @@ class Crew:
             member.dismiss()
 
     def hire(self, **options: str | int) -> CrewMember:
-        """Start one more worker. options: lease, drain_within, lanes."""
+        """Start one more worker. options: app, lease, drain_within, lanes."""
         log = self._logs / f"worker-{len(self._members) + 1}.log"
         self._members.append(CrewMember(log, self._environment, **options))
         return self._members[-1]

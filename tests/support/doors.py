@@ -106,7 +106,10 @@ class Doors:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rwb") as stream:
-            name, order, attempt, pid = stream.readline().decode().split()
+            said = stream.readline()
+            if not said:
+                return  # it was killed before it could say who it is
+            name, order, attempt, pid = said.decode().split()
             self._pass(Knock(name, order, int(attempt), int(pid)))
             try:
                 stream.write(b"come in\n")

@@ -15,7 +15,7 @@ from saga.core.unwind import Finished, Plan, unwind
 from saga.store.changes import SagaWrite
 from saga_worker import records
 from saga_worker.effects import LiveEffect, Parking
-from saga_worker.forward import landed_result, typed_result
+from saga_worker.forward import Driver, landed_result, typed_result
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
@@ -44,14 +44,14 @@ def turned(run: Run, plan: Plan, error: dict[str, Any]) -> SagaWrite:
     )
 
 
-def link_undone(run: Run) -> None:
+def link_undone(run: Driver) -> None:
     """Give each recorded compensation what it undoes: the result, and the key it was made under."""
     for effect in run.effects.of(Direction.BACKWARD):
         forward = _forward(run, effect.identity)
         effect.undoes = (landed_result(forward), forward.key)
 
 
-def _forward(run: Run, identity: str) -> LiveEffect:
+def _forward(run: Driver, identity: str) -> LiveEffect:
     forward = run.effects.get(identity, Direction.FORWARD)
     assert forward is not None, f"{identity} is to be undone, and is not recorded"
     return forward

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +17,12 @@ from saga.core.keys import effect_key, request_hash
 from saga.core.model import Direction, EffectStatus
 from saga.definition import SagaDefinition
 from saga.engine import Engine
+from saga.steps import Step
 from saga.store.changes import EvidenceWrite, OutcomeWrite, WatchWrite
-from saga.store.sagas import Recorded, SagaRow
+from saga.store.sagas import EffectRow, Recorded, SagaRow
 from saga_worker.clocks import Clocks
 from saga_worker.effects import Handlers, LiveEffect, from_row
 from saga_worker.flow import Begun
-from saga_worker.performer import Performer
 from saga_worker.records import CodeChanged
 
 
@@ -42,11 +43,11 @@ class Book:
     """All effects of one saga."""
 
     def __init__(
-        self, engine: Engine, performer: Performer, saga: SagaRow, definition: SagaDefinition[Any, Any]
+        self, engine: Engine, bodies: Counter[str], saga: SagaRow, definition: SagaDefinition[Any, Any]
     ) -> None:
-        """Empty: `load` reads what is recorded."""
+        """Empty: `load` reads what is recorded. bodies: those that have not returned in this process (S11)."""
         self._engine = engine
-        self._performer = performer
+        self._bodies = bodies
         self._saga = saga
         self._definition = definition
         self._effects: dict[tuple[str, Direction], LiveEffect] = {}
@@ -83,11 +84,7 @@ class Book:
             if step is not None and row.direction is Direction.BACKWARD:
                 handlers = step.compensation
             if handlers is None:
-                raise CodeChanged(
-                    f"{row.step} is recorded ({row.direction}), and the code has no such step any more",
-                    recorded=row.step,
-                    called=sorted(self._definition.steps),
-                )
+                raise self._gone(row, step)
             try:
                 effect = from_row(row, recorded.evidence[row.step, row.direction], handlers, clocks)
             except ValueError as error:
@@ -98,6 +95,15 @@ class Book:
             if row.direction is Direction.FORWARD and row.completion is not None:
                 self._completions = max(self._completions, row.completion)
                 heapq.heappush(self._ungiven, (row.completion, row.step))
+
+    def _gone(self, row: EffectRow, step: Step[..., Any] | None) -> CodeChanged:
+        """What is recorded has no handler in the code any more."""
+        reason = (
+            f"{row.step} is recorded ({row.direction}), and the code has no such step any more"
+            if step is None
+            else f"the undo of {row.step} is recorded, and {step.name} has no compensation any more"
+        )
+        return CodeChanged(reason, recorded=row.step, called=sorted(self._definition.steps))
 
     def new(self, begun: Begun) -> LiveEffect:
         """An effect that the function calls for the first time."""
@@ -188,7 +194,7 @@ class Book:
 
     def _register(self, effect: LiveEffect) -> None:
         effect.token = f"{self._saga.id}/{effect.direction}/{effect.identity}"
-        effect.bodies = self._performer.bodies
+        effect.bodies = self._bodies
         self._effects[effect.identity, effect.direction] = effect
 
     def _key(self, identity: str, direction: Direction) -> str:

@@ -10,25 +10,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from saga.core.keys import request_hash
 from saga.core.model import Direction, EffectStatus, EndCause, ParkCause, SagaStatus
+from saga.definition import SagaDefinition
 from saga.errors import Refused, StepFailed
 from saga.store.changes import SagaWrite
+from saga.store.sagas import SagaRow
 from saga_worker import records
+from saga_worker.book import Book
 from saga_worker.effects import LiveEffect, Parking
 from saga_worker.flow import Begun, Broke, Failed, Returned, SagaFlow
 from saga_worker.records import CodeChanged
 
-if TYPE_CHECKING:
-    from saga_worker.runner import Run
+
+class Driver(Protocol):
+    """For whom the function is driven: a run, which sends what it calls, or a rehearsal, which sends nothing."""
+
+    saga: SagaRow
+    definition: SagaDefinition[Any, Any]
+    effects: Book
+
+    def nudge_all(self) -> None:
+        """What effects wait for may have changed."""
+        ...
+
+    def resume(self, effect: LiveEffect) -> None:
+        """Go on settling a recorded effect that the function has called again."""
+        ...
+
+    def idle(self) -> bool:
+        """Whether nothing is under way that may bring a result, and nothing waits for a person."""
+        ...
 
 
 class Forward:
     """Drives the function of one run. `failed` and `parking` tell the run what follows."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Driver) -> None:
         """Make the function's task; nothing of it runs yet."""
         try:
             value = run.definition.decode_input(run.saga.input)

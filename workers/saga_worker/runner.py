@@ -62,7 +62,7 @@ class Run:
         self.definition = definition
         self.clocks = worker.clocks
         self.performer = worker.performer
-        self.effects = Book(worker.engine, worker.performer, saga, definition)
+        self.effects = Book(worker.engine, worker.performer.bodies, saga, definition)
         self.inbox = saga.inbox
         self.lost = False
         self.alarm: str | None = None

@@ -274,9 +274,11 @@ async def test_another_database_system_is_refused(engine: Engine) -> None:
 @pytest.mark.parametrize("wrong", ["a string", object(), sa.create_engine("sqlite://")])
 async def test_what_is_no_transaction_is_a_type_error(engine: Engine, wrong: object) -> None:
     """Anything else as `within` is a TypeError that lists what it may be, in both faces."""
-    with pytest.raises(TypeError, match=r"AsyncSession, Connection or AsyncConnection, or a psycopg"):
+    with pytest.raises(TypeError, match="Connection or AsyncConnection, Django's connection, or a psycopg"):
         await engine.start(checkout, Order("1"), key="k", within=wrong)
-    with pytest.raises(TypeError, match="Session or Connection, or a psycopg connection"):
+    with pytest.raises(
+        TypeError, match="Session or Connection, Django's connection, or a psycopg connection"
+    ):
         engine.blocking.start(checkout, Order("1"), key="k", within=wrong)
     assert not started(engine.url)
 
