@@ -14,6 +14,7 @@ SEED ?= 7
 FAULTS ?= 10
 PROFILE ?=
 DEPTH ?= 3
+BENCH ?=
 PYTEST := .venv/bin/python -m pytest -q
 DEV_DB := embedded:.saga
 
@@ -74,7 +75,7 @@ soak: .venv/stamp ## the same for half an hour, with at least 50,000 sagas
 
 .PHONY: bench-quick
 bench-quick: .venv/stamp ## the engine beside the bare loop, on a Postgres of their own: a table, and one JSON line
-	@.venv/bin/python -m benchmarks --quick
+	@.venv/bin/python -m benchmarks --quick $(BENCH)
 
 .PHONY: bench
 bench: .venv/stamp ## the same with a million finished sagas, sleepers, take-over, and the peers that `make peers` has installed
