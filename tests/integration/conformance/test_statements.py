@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from saga.store import acts, audit, last_good, leases, requests, sagas, starts, views, watches, witnesses
+from saga.store import acts, audit, leases, requests, sagas, starts, views, watches, witnesses
 from saga.store import statements as sql
 from saga.store.sql import Statement
 from tests.support.stores import (
@@ -70,9 +70,6 @@ ASKED: dict[str, Any] = {
 REGISTRATION: dict[str, Any] = {
     "id": worker_id(5), "host": "h", "pid": 1, "serves": "[]", "lanes": 2, "lease": timedelta(hours=1),
 }  # fmt: skip
-
-
-KEEP: dict[str, Any] = {"hash": ["old"], "step": ["s"], "value": ["3"], "age": [0.0], "more": [5.0]}
 
 
 def ok(word: str, *lines: tuple[Any, ...]) -> Seen:
@@ -248,13 +245,6 @@ CASES = [
     case("not served", watches.TAKE, {"names": [], "versions": []}, ok("UPDATE 0")),
     case("there", watches.DROP, {**WHERE, "saga": saga_id(2)}, Seen("DELETE 1")),
     case("gone", watches.DROP, WHERE, Seen("DELETE 0")),
-    # Last good values.
-    case("two", last_good.KEEP, {k: [*v, *v] for k, v in KEEP.items()} | {"hash": ["b", "a"]}, Seen("INSERT 0 2")),
-    case("newer", last_good.KEEP, KEEP, Seen("INSERT 0 1")),
-    case("older", last_good.KEEP, {**KEEP, "age": [3600.0 * 24 * 365 * 90]}, Seen("INSERT 0 0")),
-    case("not JSON", last_good.KEEP, {**KEEP, "value": ["{"]}, NOT_JSON),
-    case("one of two", last_good.FIND, {"hashes": ["old", "x"]}, ok("SELECT 1", ("old", "1", timedelta()))),
-    case("one is over", last_good.SWEEP, {"limit": 5}, Seen("DELETE 1")),
     # Views.
     case("there", views.BY_ID, {"id": saga_id(0)},
          ok("SELECT 1", (saga_id(0), NAME, 1, "k0", "ready", None, None, None, None, None, None, 0, False, False))),
@@ -306,9 +296,6 @@ async def lay_out(store: Store) -> None:
     await store.put("request", {**asked, "id": number(6, 9), "expires_at": FAR_AHEAD})
     await store.put("request", {**asked, "id": number(6, 8), "expires_at": LONG_AGO})
     await store.put("audit", {**ENTRY, "number": 9})
-    await store.put(
-        "last_good", {"hash": "old", "step": "s", "value": "1", "at": LONG_AGO, "until": LONG_AGO}
-    )
 
 
 async def test_every_case_of_every_statement(store: Store) -> None:
