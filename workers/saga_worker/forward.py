@@ -139,7 +139,8 @@ class Forward:
                 self._flow.give(effect.identity, typed_result(effect))
             case EffectStatus.NOT_EXECUTED if effect.stand_in is not None:
                 value = typed_result(effect, effect.stand_in.value)
-                self._flow.degraded(effect.identity, str(effect.failure()), effect.stand_in.age)
+                if not self.unwanted(effect.identity):  # else nobody is given it
+                    self._flow.degraded(effect.identity, str(effect.failure()), effect.stand_in.age)
                 self._flow.give(effect.identity, value)
             case EffectStatus.ACCEPTED:
                 self._flow.degraded(effect.identity, "its outcome is unknown, and the step accepts that")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,14 +13,16 @@ from typing import Any
 import pytest
 
 from saga import Call, NotExecuted, Refused, Retry, SagaDefinition, Service, saga, step
+from saga.cli.timeline import timeline
 from saga.dev.processes import wait_until
 from tests.support import rows
-from tests.support.fakes import Gate, Ledger, lose_reply, make_step
+from tests.support.fakes import Gate, Ledger, away, lose_reply, make_step, refuse
 from tests.support.working import working
 
 maps = Service("maps")
 ledger = Ledger()
 ship = make_step(ledger, "ship")
+look = make_step(ledger, "look", probe=False, undo=False, reads=True, retry=Retry(attempts=1))
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,17 @@ async def ride_with_another_type(driver: str) -> int:
     return await locate_otherwise(driver).last_good(max_age="1h")
 
 
+@saga("hurried")
+async def hurried(order: str) -> str:
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(look(order).last_good(max_age="1h"))
+            group.create_task(ship(order))
+    except* Refused:
+        pass
+    return "went on"
+
+
 @saga("ship_what_was_shipped")
 async def ship_what_was_shipped(order: str) -> str:
     return await ship(order).last_good(max_age="1h")
@@ -106,6 +120,11 @@ async def ship_what_was_shipped(order: str) -> str:
 def all_is_well() -> None:
     ledger.clear()
     the_map.__init__()  # type: ignore[misc]
+
+
+def status_of(url: str, step: str) -> str | None:
+    found = rows.effects_of(url, "k").get((step, "forward"))
+    return None if found is None else str(found["status"])
 
 
 def kept(url: str) -> list[rows.Row]:
@@ -226,6 +245,40 @@ async def test_a_replay_gives_the_value_that_was_used(database_url: str) -> None
     recorded = rows.effects_of(database_url, "k")
     assert recorded["ship#1", "forward"]["status"] == "succeeded"
     assert degraded.age == timedelta(seconds=recorded["locate#1", "forward"]["error"]["last_good"]["age"])
+
+
+async def test_nothing_is_looked_for_that_nobody_waits_for(database_url: str) -> None:
+    """A sibling was refused meanwhile, and the read was given up: the saga did not do without anything."""
+    await keep(database_url, hurried)
+    gate = Gate(away)
+    ledger.plan("look", gate)
+    ledger.plan("ship", refuse)
+    async with working(database_url, hurried) as w:
+        handle = await w.engine.start(hurried, "ann", key="k")
+        await gate.reached.wait()
+        await until(lambda: status_of(database_url, "ship#1") == "refused", "the sibling is refused")
+        gate.open.set()
+        assert await handle.result("20s") == "went on"
+        assert (await handle.view()).degraded == ()
+    recorded = rows.effects_of(database_url, "k")["look#1", "forward"]
+    assert (recorded["status"], "last_good" in recorded["error"]) == ("not_executed", False)
+
+
+async def test_an_operator_is_told_of_the_value(database_url: str) -> None:
+    """`saga why` names the step and the age; `saga show` the failure, the age and the value."""
+    await keep(database_url)
+    the_map.answer = AWAY
+    async with working(database_url, ride) as w:
+        await w.run(ride, "ann")
+        operator = w.engine.operator("ann")
+        why = (await operator.why("k")).sentence
+        shown = timeline(await operator.show("k"), why, attempts=False, with_input=False)
+    assert re.search(
+        r"completed .* ago, degraded \(locate#1: a value \S+ old\); the customer sees confirmed", why
+    )
+    assert re.search(
+        r"locate#1 .*not executed   the map is away   last good value, \S+ old: .*High Street", shown
+    )
 
 
 async def test_a_value_of_another_type_is_none(database_url: str) -> None:
