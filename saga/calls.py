@@ -2,8 +2,8 @@
 
 Rules that hold here: an effect's identity and arguments are fixed when the step is *called*, and it begins
 when it is first *awaited*; cancelling a `StepCall` never cancels the effect, the cancellation is delivered
-when the effect is settled; a fallback runs only after that, too. `Flow` is the port to whatever drives the
-saga: the worker, and nothing else.
+when the effect is settled; a fallback runs only after that, too, and so does the look for a last good value.
+`Flow` is the port to whatever drives the saga: the worker, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from saga.call import Call, current_call
+from saga.core.durations import Duration, parse
+from saga.core.promises import Kind
 from saga.errors import NotExecuted, StepFailed
 
 if TYPE_CHECKING:
@@ -24,6 +28,17 @@ __all__ = ["Call", "Flow", "StepCall", "current_call", "running_flow"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+OLDEST = timedelta(days=3650)
+"""A longer `max_age` is a mistake, and near the end of what Postgres can count."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastGood:
+    """That a call may be given what the step returned before. key: instead of its arguments; None: by these."""
+
+    max_age: timedelta
+    key: str | None
 
 
 class Flow(Protocol):
@@ -74,6 +89,7 @@ class StepCall(Coroutine[Any, Any, T_co]):
         self.step = step
         self.arguments = arguments
         self.awaited = False
+        self.wants_last_good: LastGood | None = None
         self.__name__ = identity  # what asyncio shows as the name of a task's coroutine
         self._flow = flow
         self._run = run or self._effect
@@ -117,6 +133,42 @@ class StepCall(Coroutine[Any, Any, T_co]):
                 return None
 
         return StepCall(self.identity, self.step, self.arguments, self._flow, run=run, base=self)
+
+    def last_good(self, *, max_age: Duration, key: str | None = None) -> StepCall[T_co]:
+        """The same step, giving what it returned last when it could not be had: the saga is then *degraded*.
+
+        Each success is kept for the next time, shared by all workers; the value that took the place of a failure is
+        recorded with its age, so that a replay gives the same. Where there is none the failure stays what it was, and
+        `.or_else(…)` and `.or_none()` behind this see it. A refusal is an answer, and no reason to look.
+
+        Args:
+            max_age: no older than that, such as "1h". At most ten years.
+            key: what the value belongs to (a driver, a user) where the arguments differ from call to call; by default
+                the arguments.
+
+        Raises:
+            RuntimeError: the step is not `reads=True`, or this does not stand directly behind the call.
+            ValueError, TypeError: no such duration; an empty key.
+        """
+        where = f"{self.step.name}(…).last_good"
+        if self.step.policy.kind is not Kind.READS:
+            raise RuntimeError(
+                f"{where}: the step is not reads=True, and an old result would say that something was done which was "
+                f"not: use .or_else(…), or .or_none()"
+            )
+        if self._base is not None or self.wants_last_good is not None or self.awaited:
+            raise RuntimeError(
+                f"{where} stands directly behind the call, once: {self.step.name}(…).last_good(…).or_else(…)"
+            )
+        limit = parse(max_age)
+        if not timedelta(0) < limit <= OLDEST:
+            raise ValueError(f"{where}: max_age is more than zero and at most ten years, not {max_age!r}")
+        if key is not None and not key:
+            raise ValueError(
+                f"{where}: an empty key would be everybody's: leave it out, or name what it is of"
+            )
+        self.wants_last_good = LastGood(limit, key)
+        return self
 
     def __await__(self) -> Generator[Any, Any, T_co]:
         return self._begin().__await__()

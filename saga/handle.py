@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -36,10 +37,11 @@ POLL_FIRST_S, POLL_MORE, POLL_MOST_S = 0.002, 1.25, 0.25
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """A step that a fallback took the place of, and why."""
+    """A step that a fallback took the place of, and why. age: of the last good value that it was; None: it was none."""
 
     step: str
     reason: str
+    age: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,12 @@ def _because(state: SagaState) -> str:
     )
 
 
+def _age(degraded: dict[str, Any]) -> timedelta | None:
+    age: float | None = degraded.get("age")
+    return None if age is None else timedelta(seconds=age)
+
+
 def _view(state: SagaState) -> SagaView:
-    fell_back = tuple(Degraded(d["step"], d["reason"]) for d in state.degraded)
+    fell_back = tuple(Degraded(d["step"], d["reason"], _age(d)) for d in state.degraded)
     reason = state.park_reason if state.needs_person else (_because(state) if state.error else None)
     return SagaView(state.id, state.key, state.view, fell_back, state.needs_person, reason, state.purged)

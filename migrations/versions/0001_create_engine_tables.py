@@ -20,6 +20,7 @@ def upgrade() -> None:
     _audit(schema)
     _effect(schema)
     _evidence(schema)
+    _last_good(schema)
     _request(schema)
     _saga(schema)
     _setting(schema)
@@ -130,6 +131,21 @@ def _evidence(schema: str) -> None:
     op.create_index(
         op.f("ix_evidence_saga_id_at"), "evidence", ["saga_id", "at"], unique=False, schema=schema
     )
+
+
+def _last_good(schema: str) -> None:
+    op.create_table(
+        "last_good",
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("value", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_last_good")),
+        schema=schema,
+        postgresql_with={"fillfactor": "50"},
+    )
+    op.create_index(op.f("ix_last_good_until"), "last_good", ["until"], unique=False, schema=schema)
 
 
 def _request(schema: str) -> None:

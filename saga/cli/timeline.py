@@ -5,10 +5,11 @@ Rule: a line is an observation or an act, in the order of the database's clock; 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from saga.cli.output import state
@@ -97,9 +98,18 @@ def _effect_lines(effect: EffectRow, story: Story) -> Iterable[Line]:
               EffectStatus.DOUBT: "?", EffectStatus.ACCEPTED: "?", EffectStatus.IDLE: "-"}  # fmt: skip
     if effect.ended_at is not None and effect.status in glyphs:
         by = " by statement" if effect.by_statement else ""
-        said = effect.result if effect.status is EffectStatus.SUCCEEDED else effect.error
+        said = effect.result if effect.status is EffectStatus.SUCCEEDED else _failure(effect.error)
         word = str(effect.status).replace("_", " ")
         yield Line(effect.ended_at, glyphs[effect.status], what, f"{word}{by}   {_short(said or '')}", 2)
+
+
+def _failure(error: str | None) -> str | None:
+    """Why it failed; first, how old the value is that took its place."""
+    told: dict[str, Any] = {} if error is None else json.loads(error)
+    kept: dict[str, Any] | None = told.pop("last_good", None)
+    if kept is None:
+        return error
+    return f"{told['reason']}   last good value, {show(timedelta(seconds=kept['age']))} old: {json.dumps(kept['value'])}"
 
 
 def _minor(evidence: Iterable[EvidenceLine]) -> set[int]:

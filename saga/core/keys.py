@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from functools import lru_cache
 
 from saga.core.model import Direction
@@ -30,6 +31,12 @@ def effect_key(
 def request_hash(service: str, step: str, arguments: str) -> str:
     """What a resend must equal (S8)."""
     return hashlib.sha256(b"".join(_frame(part) for part in (service, step, arguments))).hexdigest()[:32]
+
+
+def last_good_hash(service: str, step: str, *, arguments: str, key: str | None) -> str:
+    """Under what the last good value of a step is kept: by its arguments, or by a key instead of them."""
+    # Arguments are a JSON object, a key is a JSON string: no key can be taken for arguments.
+    return request_hash(service, step, arguments if key is None else json.dumps(key))
 
 
 def input_hash(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from shlex import quote
-from typing import assert_never
+from typing import Any, assert_never
 
 from saga.core.durations import show
 from saga.core.model import ENDS, EffectStatus, ParkCause, SagaStatus
@@ -163,7 +163,7 @@ def _ended(story: Story) -> str:
         )
     match saga.status:
         case SagaStatus.COMPLETED:
-            fell_back = ", ".join(d["step"] for d in saga.degraded)
+            fell_back = ", ".join(_fell_back(d) for d in saga.degraded)
             more = f", degraded ({fell_back})" if fell_back else ""
             return f"{saga.key} completed {ended} ago{more}; the customer sees {_word(saga.view)}; nothing more happens."
         case SagaStatus.COMPENSATED:
@@ -175,6 +175,11 @@ def _ended(story: Story) -> str:
             act = next((e for e in reversed(story.audit) if e.act == "abandon"), None)
             who = f"by {act.who}, because: {act.because}" if act else "by an operator"
             return f"{saga.key} was abandoned {ended} ago {who}; nothing is claimed about what was done or undone."
+
+
+def _fell_back(degraded: dict[str, Any]) -> str:
+    age: float | None = degraded.get("age")
+    return f"{degraded['step']}{'' if age is None else f': a value {show(timedelta(seconds=age))} old'}"
 
 
 def _doubts(story: Story) -> str:

@@ -134,7 +134,7 @@ class SagaLine:
     park_detail: dict[str, Any]
     alarm: str | None
     error: dict[str, Any] | None
-    degraded: tuple[dict[str, str], ...]
+    degraded: tuple[dict[str, Any], ...]
     deadline_at: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -63,7 +63,7 @@ def _quoted(values: Iterable[StrEnum]) -> str:
 def metadata(schema: str = "saga") -> MetaData:
     """All tables of one engine, in `schema`."""
     made = MetaData(schema=schema, naming_convention=NAMES)
-    for build in (_saga, _tag, _effect, _evidence, _watch, _worker, _request, _audit, _setting):
+    for build in (_saga, _tag, _effect, _evidence, _watch, _worker, _request, _audit, _setting, _last_good):
         build(made)
     return made
 
@@ -276,6 +276,21 @@ def _audit(made: MetaData) -> Table:
         Column("previous", Text, nullable=False),
         Column("digest", Text, nullable=False),
         Index(None, "saga_id"),
+    )
+
+
+def _last_good(made: MetaData) -> Table:
+    """What reads returned last, for when they cannot be had. A cache: what is lost is asked for again."""
+    return Table(
+        "last_good",
+        made,
+        Column("hash", Text, primary_key=True),
+        Column("step", Text, nullable=False),
+        Column("value", JSON, nullable=False),
+        _when("at", nullable=False),
+        _when("until", nullable=False),
+        Index(None, "until"),
+        postgresql_with={"fillfactor": "50"},
     )
 
 

@@ -43,7 +43,7 @@ class SagaState:
     status: SagaStatus
     output: str | None
     error: dict[str, Any] | None
-    degraded: tuple[dict[str, str], ...]
+    degraded: tuple[dict[str, Any], ...]
     needs_person: bool
     park_reason: str | None
     purged: bool

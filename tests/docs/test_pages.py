@@ -26,7 +26,14 @@ def programs(page: str) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(
     "page",
-    ["changing-code.md", "in-doubt.md", "retention.md", "starting.md", "what-the-customer-sees.md"],
+    [
+        "changing-code.md",
+        "doing-without.md",
+        "in-doubt.md",
+        "retention.md",
+        "starting.md",
+        "what-the-customer-sees.md",
+    ],
 )
 def test_the_programs_print_what_the_page_shows(page: str, database_url: str, tmp_path: Path) -> None:
     """Who copies a program sees exactly the lines that stand below it; a later one may import an earlier one."""

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
-from saga.store import acts, audit, leases, requests, sagas, starts, views, watches, witnesses
+from saga.store import acts, audit, last_good, leases, requests, sagas, starts, views, watches, witnesses
 from saga.store import statements as sql
 from saga.store.sql import Statement
 from saga.testing.store.messages import Block
@@ -249,6 +249,14 @@ class Drawn:
         request = number(6, self._chance.randrange(4))
         served = {"names": [NAME], "versions": [1]}
         within = timedelta(hours=self._chance.choice([-1, 1]))
+        kept, age = self._chance.choice(["a", "b"]), self._chance.choice([0.0, 7e8])
+        value = {
+            "hash": [kept],
+            "step": ["s"],
+            "value": [self._json("1")],
+            "age": [age],
+            "more": [age - 60.0],
+        }
         made: list[Made] = [
             (requests.ASK, {**where, "id": request, "who": "ann", "within": within}),
             (requests.SWEEP, {}),
@@ -258,6 +266,8 @@ class Drawn:
             (requests.HINT, {"channel": "saga_ready_saga"}),
             (watches.TAKE, served),
             (watches.DROP, where),
+            (last_good.KEEP, value),
+            (last_good.SWEEP, {"limit": 10}),
             (sagas.EFFECT_NOW, where),
         ]
         return self._chance.choice(made)

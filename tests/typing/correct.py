@@ -5,6 +5,7 @@ Checked by test_typing.py, and never run: the bodies are as short as their types
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, assert_type
 
@@ -183,6 +184,8 @@ async def fallbacks(order: Order) -> str | None:
     assert_type(await call.or_else(pay_in_cash), Payment)
     assert_type(await charge("c", order.total).or_else(lambda: Payment("free"), on=StepFailed), Payment)
     assert_type(await hold("x").or_none(), str | None)
+    assert_type(await quota().last_good(max_age="1h"), int)
+    assert_type(await quota().last_good(max_age=timedelta(hours=1), key="all").or_none(), int | None)
     assert_type(await hold("x").or_else(lambda: hold("y"), on=Refused).or_none(), str | None)
     try:
         await confirm(order.email, Payment("p"))

@@ -53,6 +53,8 @@ async def fallback(order: Order) -> Payment:
     await charge("c", Decimal(1)).or_else(lambda: invoice("me"))  # type: ignore[arg-type, return-value]
     await charge("c", Decimal(1)).or_else(lambda: Receipt("free"))  # type: ignore[arg-type, return-value]
     await charge("c", Decimal(1)).or_else(lambda: Payment("x"), on=ValueError)  # type: ignore[arg-type, return-value]
+    await invoice("me").last_good()  # type: ignore[call-arg]
+    await invoice("me").last_good(max_age="1h").or_else(lambda: Payment("x"))  # type: ignore[arg-type, return-value]
     return Payment("p")
 
 

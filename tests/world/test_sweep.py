@@ -9,6 +9,10 @@ import pytest
 from examples.checkout.orders import CARD_GOOD
 from examples.checkout.orders import Order as CheckoutOrder
 from examples.checkout.sagas import checkout, checkout_on_account
+from examples.ride.rides import Request
+from examples.ride.sagas import ride
+from examples.streaming.pages import Visit
+from examples.streaming.sagas import home_page
 from examples.travel.bookings import Booking
 from examples.travel.sagas import trip
 from saga.testing import World
@@ -58,6 +62,21 @@ async def test_the_checkout_passes(world: World, saga: object) -> None:
 async def test_the_journey_passes(world: World) -> None:
     """Three steps side by side."""
     swept = await world.sweep(trip, Booking("t1", "LH1", "Ritz", CARD_GOOD, Decimal(300)))
+    assert swept.paths > 30
+    assert not swept.parked
+
+
+@pytest.mark.parametrize(
+    ("saga", "value"),
+    [
+        (home_page, Visit("v1", "ann", "night", "Night Train")),
+        (ride, Request("r1", "ann", "Mill Lane/1", "the station", Decimal(10))),
+    ],
+    ids=["home_page", "ride"],
+)
+async def test_what_does_without_passes(world: World, saga: object, value: object) -> None:
+    """Reads that fall back beside a step that is done once: nothing parks, and what was done stands once or is undone."""
+    swept = await world.sweep(saga, value)  # type: ignore[arg-type]
     assert swept.paths > 30
     assert not swept.parked
 

@@ -23,6 +23,7 @@ from saga.store.sagas import EffectRow, Recorded, SagaRow
 from saga_worker.clocks import Clocks
 from saga_worker.effects import Handlers, LiveEffect, from_row
 from saga_worker.flow import Begun
+from saga_worker.last_good import wish_of
 from saga_worker.records import CodeChanged
 
 
@@ -117,6 +118,7 @@ class Book:
             request_hash(step.service.name, step.name, call.arguments),
             call.arguments,
             step.decode_arguments(call.arguments),
+            wish=wish_of(call),
         )
         self._register(effect)
         return effect

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -17,8 +17,9 @@ import psycopg
 from saga.core.evidence import Evidence
 from saga.core.promises import Kind
 from saga.logs import log
-from saga.store import leases, sagas, wakeups
+from saga.store import last_good, leases, sagas, wakeups
 from saga.store.connections import Connection, reusable
+from saga.store.last_good import Keep, Kept
 from saga.store.patience import answering, connect_within
 from saga.store.sagas import Recorded, SagaRow
 from saga_worker.effects import LiveEffect
@@ -83,6 +84,20 @@ class Chores:
 
         alarm = await self._patiently(go)
         log.warning("late_evidence", saga_id=str(saga_id), step=effect.identity, alarm=alarm)
+
+    async def keep_values(self, values: Sequence[Keep], *, sweep: bool) -> None:
+        """Keep what reads returned. sweep: and delete what nobody may take any more."""
+
+        async def go(connection: Connection) -> None:
+            await last_good.keep(connection, self._worker.schema, values)
+            if sweep:
+                await last_good.sweep(connection, self._worker.schema)
+
+        await self._patiently(go)
+
+    async def kept_values(self, hashes: Sequence[str]) -> Mapping[str, Kept]:
+        """What reads returned last."""
+        return await self._patiently(lambda c: last_good.find(c, self._worker.schema, hashes))
 
     async def run(self) -> None:
         """Do the rounds until cancelled."""

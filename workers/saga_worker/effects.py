@@ -32,7 +32,9 @@ from saga.ids import uuid7
 from saga.ports import random_share
 from saga.steps import Compensation, Step
 from saga.store.changes import EvidenceWrite, OutcomeWrite, WatchWrite
+from saga.store.last_good import Kept
 from saga.store.sagas import EffectRow
+from saga_worker import failures
 from saga_worker.clocks import Clocks
 
 Handlers = Step[..., Any] | Compensation[Any, ...]
@@ -47,6 +49,14 @@ class Parking:
     detail: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """That the call keeps what it is given, and may be given what was kept. hash: under what (`saga.core.keys`)."""
+
+    hash: str
+    max_age: timedelta
+
+
 @dataclass(slots=True, eq=False)
 class LiveEffect:
     """One effect of a saga that is in memory. Times are the database's, `quiet_boot` ours.
@@ -57,6 +67,7 @@ class LiveEffect:
     unwritten: settled, and the database does not know yet.
     late: it landed after it was settled otherwise. silent: settled by silence, a watch is to be opened.
     surplus: further effects under its key. untold: a reply that no commit of ours has carried yet.
+    wish: what its call wants of last good values. stand_in: the one that takes the place of its failure, recorded with it.
     """
 
     identity: str
@@ -92,6 +103,9 @@ class LiveEffect:
     waiting_until: datetime | None = None
     unwritten: bool = False
     untold: Replied | None = None
+    wish: Wish | None = None
+    looked_up: bool = False
+    stand_in: Kept | None = None
     jitter: float = field(default_factory=random_share)
     step: Step[..., Any] = field(init=False)
     policy: Policy = field(init=False)
@@ -208,7 +222,7 @@ class LiveEffect:
             status=self.status,
             ended=True,
             result=None if success is None else success.result,
-            error=_error(self.outcome),
+            error=failures.text_of(self.outcome, self.stand_in),
             proof=getattr(self.outcome, "rule", None),
             by_statement=self.by_statement,
             completion=self.completion,
@@ -247,16 +261,6 @@ class LiveEffect:
         return EvidenceWrite(uuid7(), self.identity, self.direction, attempt, kind, json.dumps(body))
 
 
-def _error(outcome: Outcome | None) -> str | None:
-    match outcome:
-        case Refused(code, message, _):
-            return json.dumps({"code": code, "message": message})
-        case NotExecuted(reason, _, retry_after):
-            return json.dumps({"reason": reason, "retry_after": retry_after})
-        case _:
-            return None
-
-
 def from_row(row: EffectRow, seen: list[Evidence], handlers: Handlers, clocks: Clocks) -> LiveEffect:
     """The effect as another life of a worker, or an earlier claim, left it.
 
@@ -280,7 +284,8 @@ def from_row(row: EffectRow, seen: list[Evidence], handlers: Handlers, clocks: C
         effect.status = EffectStatus.DOUBT
         effect.doubt_since = effect.doubt_since or clocks.now()
     if effect.settled:
-        effect.outcome = _stored_outcome(row)
+        effect.outcome = failures.outcome_of(row)
+        effect.stand_in = failures.stand_in_of(row)
         effect.late = _landed_late(effect)
     refused = effect.status is EffectStatus.REFUSED
     by_hand = refused and any(isinstance(e, StatedLanded) and e.by_hand for e in effect.evidence)
@@ -298,17 +303,3 @@ def _landed_late(effect: LiveEffect) -> Succeeded | None:
         return None
     outcome = effect.facts_outcome()
     return outcome if isinstance(outcome, Succeeded) and outcome.rule != STATEMENT else None
-
-
-def _stored_outcome(row: EffectRow) -> Outcome | None:
-    proof = row.proof or ""
-    error: dict[str, Any] = json.loads(row.error) if row.error else {}
-    match row.status:
-        case EffectStatus.SUCCEEDED:
-            return Succeeded(row.result if row.result is not None else "null", proof)
-        case EffectStatus.REFUSED:
-            return Refused(error.get("code", ""), error.get("message", ""), proof)
-        case EffectStatus.NOT_EXECUTED:
-            return NotExecuted(error.get("reason", ""), proof, error.get("retry_after"))
-        case _:
-            return None

@@ -61,6 +61,14 @@ class Broke:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """What took the place of an effect. age: of a last good value, in seconds; None: it is no old value."""
+
+    reason: str
+    age: float | None = None
+
+
 FlowEnd = Returned | Failed | Broke
 
 _scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("saga_scope")
@@ -83,7 +91,7 @@ class SagaFlow:
         self._positions = 0
         self._closing = False
         self.unwanted_steps: set[str] = set()
-        self.degradations: dict[str, str] = {}
+        self.degradations: dict[str, FellBack] = {}
         self.on_unwanted: Callable[[], None] = lambda: None
         context = contextvars.copy_context()
         context.run(running_flow.set, self)
@@ -183,6 +191,6 @@ class SagaFlow:
         self.unwanted_steps.add(identity)
         self.on_unwanted()
 
-    def degraded(self, identity: str, reason: str) -> None:
-        """A fallback took the effect's place."""
-        self.degradations[identity] = reason
+    def degraded(self, identity: str, reason: str, age: float | None = None) -> None:
+        """A fallback took the effect's place, or a value that is `age` seconds old."""
+        self.degradations[identity] = FellBack(reason, age)

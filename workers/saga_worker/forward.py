@@ -21,7 +21,8 @@ from saga.store.sagas import SagaRow
 from saga_worker import records
 from saga_worker.book import Book
 from saga_worker.effects import LiveEffect, Parking
-from saga_worker.flow import Begun, Broke, Failed, Returned, SagaFlow
+from saga_worker.flow import Begun, Broke, Failed, FellBack, Returned, SagaFlow
+from saga_worker.last_good import wish_of
 from saga_worker.records import CodeChanged
 
 
@@ -65,7 +66,7 @@ class Forward:
         self.parking: Parking | None = None
 
     @property
-    def degradations(self) -> dict[str, str]:
+    def degradations(self) -> dict[str, FellBack]:
         """Which steps fell back, and why."""
         return self._flow.degradations
 
@@ -118,6 +119,7 @@ class Forward:
                 fresh.append(self._run.effects.new(one))
             else:
                 _require_same_request(effect, one)
+                effect.wish = wish_of(one.call)
                 self._run.resume(effect)
         return fresh
 
@@ -135,6 +137,11 @@ class Forward:
         match effect.status:
             case EffectStatus.SUCCEEDED:
                 self._flow.give(effect.identity, typed_result(effect))
+            case EffectStatus.NOT_EXECUTED if effect.stand_in is not None:
+                value = typed_result(effect, effect.stand_in.value)
+                if not self.unwanted(effect.identity):  # else nobody is given it
+                    self._flow.degraded(effect.identity, str(effect.failure()), effect.stand_in.age)
+                self._flow.give(effect.identity, value)
             case EffectStatus.ACCEPTED:
                 self._flow.degraded(effect.identity, "its outcome is unknown, and the step accepts that")
                 self._flow.give(effect.identity, None)

@@ -20,6 +20,7 @@ from saga.errors import StepFailed
 from saga.store.changes import NotStorable, SagaWrite
 from saga.store.sagas import SagaRow
 from saga_worker.effects import LiveEffect, Parking
+from saga_worker.flow import FellBack
 
 TEXT_LIMIT = 4000
 
@@ -52,9 +53,12 @@ def of_error(error: BaseException) -> Parking:
     return Parking(cause, f"{type(error).__name__}: {error}", detail)
 
 
-def degraded(fell_back: dict[str, str]) -> str | None:
-    """Which steps fell back, as JSON text; None for none."""
-    rows = [{"step": step, "reason": clean(reason)} for step, reason in fell_back.items()]
+def degraded(fell_back: dict[str, FellBack]) -> str | None:
+    """Which steps fell back, why, and to a value how old, as JSON text; None for none."""
+    rows = [
+        {"step": step, "reason": clean(one.reason), **({} if one.age is None else {"age": one.age})}
+        for step, one in fell_back.items()
+    ]
     return json.dumps(rows) if rows else None
 
 

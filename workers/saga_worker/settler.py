@@ -21,6 +21,7 @@ from saga.ids import uuid7
 from saga.store.changes import Intent, Written
 from saga_worker.book import Settled
 from saga_worker.effects import LiveEffect, Parking
+from saga_worker.last_good import look_up
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
@@ -56,7 +57,10 @@ class Settler:
             command = decide(effect.facts(self._run.clocks), want, self._run.clocks.now(), effect.jitter)
             match command:
                 case Settle(verdict):
+                    if await look_up(self._run, effect, verdict.outcome, want):
+                        continue
                     effect.conclude(verdict)
+                    self._run.worker.last_good.returned(effect, verdict.outcome)
                     self._run.alarmed(effect, verdict)
                     return
                 case Accept(_):

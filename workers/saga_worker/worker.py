@@ -27,6 +27,7 @@ from saga.store.journal import Journal
 from saga_worker.chores import Chores
 from saga_worker.clocks import Clocks, Pace
 from saga_worker.effects import LiveEffect
+from saga_worker.last_good import LastGood
 from saga_worker.memory import Memory
 from saga_worker.performer import Performer
 from saga_worker.runner import Run
@@ -73,6 +74,7 @@ class Worker:
         self._lane_count = lanes
         self._chores = Chores(self)
         self.memory = Memory(self, self._chores, concurrency)
+        self.last_good = LastGood(self, self._chores)
         self._life: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._background: set[asyncio.Task[Any]] = set()

@@ -94,6 +94,13 @@ class Desk:
             request, arrival, lambda ordered: self._decide_once(arrival, sent, lambda: ordered or decide())
         )
 
+    async def serve_read(
+        self, request: Request, operation: str, reference: str, answer: Callable[[], dict[str, Any]]
+    ) -> Response:
+        """Answers a question that changes nothing: that it came is booked, and nothing else."""
+        arrival = self.ledger.arrive(operation, reference, request.headers.get("Idempotency-Key"))
+        return await self._through(request, arrival, lambda _: Reply(HTTPStatus.OK, answer()))
+
     async def serve_status(self, request: Request, operation: str) -> Response:
         """Answers what the key in the path has led to: the stored answer, or 404."""
         key = str(request.path_params["key"])

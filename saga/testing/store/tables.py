@@ -67,6 +67,7 @@ CHECKS: dict[str, Checks] = {
     "request": {},
     "audit": {},
     "setting": {},
+    "last_good": {},
 }
 
 _SCHEMA = metadata()
@@ -185,8 +186,9 @@ class Tables:
         self.request: Table = _made(Table, "request")
         self.audit: Table = _made(Table, "audit")
         self.setting: Table = _made(Table, "setting")
+        self.last_good: Table = _made(Table, "last_good")
 
     def every(self) -> list[Table]:
         """In the order of the schema."""
         return [self.saga, self.tag, self.effect, self.evidence, self.watch, self.worker, self.request, self.audit,
-                self.setting]  # fmt: skip
+                self.setting, self.last_good]  # fmt: skip

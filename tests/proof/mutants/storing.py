@@ -53,6 +53,19 @@ MUTANTS = (
         runs=FULL,
     ),
     Mutant(
+        "last-good-value-not-read",
+        "S3",
+        "a replay does not know the value that took the place of a failure, and tells the failure",
+        (
+            Hunk(
+                "workers/saga_worker/effects.py",
+                "effect.stand_in = failures.stand_in_of(row)",
+                "effect.stand_in = None",
+            ),
+        ),
+        runs=FULL,
+    ),
+    Mutant(
         "no-fence",
         "S33",
         "a worker that was declared dead goes on writing",

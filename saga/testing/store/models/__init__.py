@@ -8,7 +8,19 @@ from __future__ import annotations
 
 import importlib
 
-_FILES = ("acts", "audit", "claims", "journal", "leases", "outcomes", "requests", "sagas", "views", "watches")
+_FILES = (
+    "acts",
+    "audit",
+    "claims",
+    "journal",
+    "last_good",
+    "leases",
+    "outcomes",
+    "requests",
+    "sagas",
+    "views",
+    "watches",
+)
 
 
 def load() -> None:
