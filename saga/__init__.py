@@ -10,6 +10,7 @@ from saga.core.model import View
 from saga.definition import SagaDefinition, saga
 from saga.engine import Engine
 from saga.errors import (
+    AlreadyEnded,
     DatabaseUnreachable,
     DefinitionError,
     DefinitionWarning,
@@ -27,6 +28,7 @@ from saga.errors import (
     SagaPurged,
     SchemaMismatch,
     ServerError,
+    SignalTimeout,
     StepFailed,
     StillProcessing,
     StoreError,
@@ -36,11 +38,14 @@ from saga.errors import (
     Unstorable,
 )
 from saga.handle import Handle, SagaView
+from saga.moments import new_uuid, now, random, sleep
 from saga.parallel import together
 from saga.service import Retry, Service
+from saga.signals import Signal
 from saga.steps import Compensation, Step, step
 
 __all__ = [
+    "AlreadyEnded",
     "Answer",
     "Call",
     "Compensation",
@@ -71,6 +76,8 @@ __all__ = [
     "SchemaMismatch",
     "ServerError",
     "Service",
+    "Signal",
+    "SignalTimeout",
     "Step",
     "StepCall",
     "StepFailed",
@@ -81,7 +88,11 @@ __all__ = [
     "Unsafe",
     "Unstorable",
     "View",
+    "new_uuid",
+    "now",
+    "random",
     "saga",
+    "sleep",
     "step",
     "together",
 ]

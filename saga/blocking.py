@@ -17,6 +17,7 @@ from uuid import UUID
 from saga.core.durations import Duration
 from saga.definition import SagaDefinition
 from saga.handle import Handle, SagaView
+from saga.signals import Signal
 from saga.starting import how
 from saga.store import starts
 
@@ -52,6 +53,10 @@ class BlockingHandle(Generic[Out]):
     def result(self, timeout: Duration | None = None) -> Out:
         """As `Handle.result`."""
         return self._face.wait_for(self._handle.result(timeout))
+
+    def send(self, signal: Signal[T], payload: T, *, key: str | None = None) -> None:
+        """As `Handle.send`."""
+        self._face.wait_for(self._handle.send(signal, payload, key=key))
 
     def cancel(self, because: str) -> None:
         """As `Handle.cancel`."""
@@ -108,6 +113,18 @@ class BlockingEngine:
         """As `Engine.start_many`."""
         starting = self._engine.start_many(saga, inputs, after=after, at=at, tags=tags)
         return [BlockingHandle(self, one) for one in self.wait_for(starting)]
+
+    def send(
+        self,
+        saga: SagaDefinition[Any, Any],
+        signal: Signal[T],
+        payload: T,
+        *,
+        to: str,
+        key: str | None = None,
+    ) -> None:
+        """As `Engine.send`."""
+        self.wait_for(self._engine.send(saga, signal, payload, to=to, key=key))
 
     def handle(self, saga: SagaDefinition[Any, Out], *, key: str) -> BlockingHandle[Out]:
         """As `Engine.handle`."""

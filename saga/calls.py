@@ -1,9 +1,10 @@
-"""`StepCall`: what calling a step in a saga function gives; `Flow`: what drives that function.
+"""`StepCall`: what calling a step in a saga function gives; `Wait`: a sleep; `Flow`: what drives that function.
 
 Rules that hold here: an effect's identity and arguments are fixed when the step is *called*, and it begins
 when it is first *awaited*; cancelling a `StepCall` never cancels the effect, the cancellation is delivered
 when the effect is settled; a fallback runs only after that, too, and so does the look for a last good value.
-`Flow` is the port to whatever drives the saga: the worker, and nothing else.
+A wait has nothing to settle, and is cancelled at once. `Flow` is the port to whatever drives the saga: the worker, and
+nothing else.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from saga.call import Call, current_call
 from saga.core.durations import Duration, parse
+from saga.core.model import MomentKind
 from saga.core.promises import Kind
 from saga.errors import NotExecuted, StepFailed
 
 if TYPE_CHECKING:
+    from saga.signals import Signal
     from saga.steps import Step
 
-__all__ = ["Call", "Flow", "StepCall", "current_call", "running_flow"]
+__all__ = ["Call", "Called", "Flow", "StepCall", "Wait", "current_call", "running_flow"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -48,8 +51,8 @@ class Flow(Protocol):
         """The identity of the next call of this step at this place, such as "charge#1" or "2/charge#1"."""
         ...
 
-    def created(self, call: StepCall[Any]) -> None:
-        """A step was called; raises when it may not be. `call.awaited` tells later whether it was awaited."""
+    def created(self, call: Called[Any]) -> None:
+        """A step, or a wait, was called; raises when it may not be. `call.awaited` tells later whether it was awaited."""
         ...
 
     def begin(self, call: StepCall[Any], arguments: str) -> asyncio.Future[Any]:
@@ -64,16 +67,77 @@ class Flow(Protocol):
         """A fallback takes the place of the effect."""
         ...
 
+    def wait(self, call: Wait[Any]) -> asyncio.Future[Any]:
+        """Begin a wait. The future ends when it does."""
+        ...
+
+    def draw(self, kind: MomentKind) -> Any:
+        """What was drawn at this place: recorded once, and the same on replay. As JSON says it."""
+        ...
+
+    def dropped(self, identity: str) -> None:
+        """Whoever awaited the wait was cancelled: it is over, and brings nothing any more."""
+        ...
+
 
 running_flow: ContextVar[Flow | None] = ContextVar("saga_running_flow", default=None)
 """The flow of the saga function that is running here."""
 
 
-class StepCall(Coroutine[Any, Any, T_co]):
-    """A step that was called: its identity is fixed, and it begins when it is awaited, once.
+class Called(Coroutine[Any, Any, T_co]):
+    """Something durable that was called: its identity is fixed, and it begins when it is awaited, once.
 
-    A coroutine, so that `asyncio.gather`, `TaskGroup.create_task` and `together` take it.
+    A coroutine, so that `asyncio.gather`, `TaskGroup.create_task` and `together` take it. base: what it stands for, which
+    nobody else awaits.
     """
+
+    def __init__(
+        self, identity: str, run: Callable[[], Coroutine[Any, Any, T_co]], base: Called[Any] | None = None
+    ) -> None:
+        self.identity = identity
+        self.awaited = False
+        self.__name__ = identity  # what asyncio shows as the name of a task's coroutine
+        self._run = run
+        self._base = base
+        self._running: Coroutine[Any, Any, T_co] | None = None
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        return self._begin().__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Drive it as a task does."""
+        if self._running is None:
+            self._running = self._begin()
+        return self._running.send(value)
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        """Deliver an exception as a task does; before the first `send` it never begins."""
+        error = val if isinstance(val, BaseException) else typ if isinstance(typ, BaseException) else typ()
+        if self._running is None:
+            self.close()
+            raise error.with_traceback(tb) if tb is not None else error
+        return self._running.throw(error)
+
+    def close(self) -> None:
+        """End it where it is. Whoever closes it does not want it, so it does not count as forgotten."""
+        self.awaited = True
+        if self._running is not None:
+            self._running.close()
+        elif self._base is not None:
+            self._base.close()  # nothing will await it any more
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.identity}>"
+
+    def _begin(self) -> Coroutine[Any, Any, T_co]:
+        if self.awaited:
+            raise RuntimeError(f"{self.identity} was awaited before: keep its result, or call it again")
+        self.awaited = True
+        return self._run()
+
+
+class StepCall(Called[T_co]):
+    """A step that was called; the effect begins when it is awaited."""
 
     def __init__(
         self,
@@ -85,16 +149,11 @@ class StepCall(Coroutine[Any, Any, T_co]):
         run: Callable[[], Coroutine[Any, Any, T_co]] | None = None,
         base: StepCall[Any] | None = None,
     ) -> None:
-        self.identity = identity
+        super().__init__(identity, run or self._effect, base)
         self.step = step
         self.arguments = arguments
-        self.awaited = False
         self.wants_last_good: LastGood | None = None
-        self.__name__ = identity  # what asyncio shows as the name of a task's coroutine
         self._flow = flow
-        self._run = run or self._effect
-        self._base = base
-        self._running: Coroutine[Any, Any, T_co] | None = None
 
     @overload
     def or_else(
@@ -170,40 +229,6 @@ class StepCall(Coroutine[Any, Any, T_co]):
         self.wants_last_good = LastGood(limit, key)
         return self
 
-    def __await__(self) -> Generator[Any, Any, T_co]:
-        return self._begin().__await__()
-
-    def send(self, value: Any, /) -> Any:
-        """Drive it as a task does."""
-        if self._running is None:
-            self._running = self._begin()
-        return self._running.send(value)
-
-    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
-        """Deliver an exception as a task does; before the first `send` the effect never begins."""
-        error = val if isinstance(val, BaseException) else typ if isinstance(typ, BaseException) else typ()
-        if self._running is None:
-            self.close()
-            raise error.with_traceback(tb) if tb is not None else error
-        return self._running.throw(error)
-
-    def close(self) -> None:
-        """End it where it is. Whoever closes it does not want it, so it does not count as forgotten."""
-        self.awaited = True
-        if self._running is not None:
-            self._running.close()
-        elif self._base is not None:
-            self._base.close()  # nothing will await it any more
-
-    def __repr__(self) -> str:
-        return f"<StepCall {self.identity}>"
-
-    def _begin(self) -> Coroutine[Any, Any, T_co]:
-        if self.awaited:
-            raise RuntimeError(f"{self.identity} was awaited before: keep its result, or call the step again")
-        self.awaited = True
-        return self._run()
-
     async def _effect(self) -> T_co:
         settled = self._flow.begin(self, self.arguments)
         cancelled: asyncio.CancelledError | None = None
@@ -219,6 +244,35 @@ class StepCall(Coroutine[Any, Any, T_co]):
                 settled.exception()  # nobody else will ask, and asyncio would complain that nobody did
             raise cancelled
         return cast("T_co", settled.result())
+
+
+class Wait(Called[T_co]):
+    """A wait that was called; its time runs from when it is awaited.
+
+    kind: what for. seconds: until it is due, or None where only something else ends it. signal: the one that it waits for.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        flow: Flow,
+        kind: MomentKind,
+        seconds: float | None,
+        *,
+        signal: Signal[T_co] | None = None,
+    ) -> None:
+        super().__init__(identity, self._until_over)
+        self.kind = kind
+        self.seconds = seconds
+        self.signal = signal
+        self._flow = flow
+
+    async def _until_over(self) -> T_co:
+        try:
+            return cast("T_co", await self._flow.wait(self))
+        except asyncio.CancelledError:
+            self._flow.dropped(self.identity)
+            raise
 
 
 def _wake_of(settled: asyncio.Future[Any]) -> asyncio.Future[None]:

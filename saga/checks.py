@@ -15,16 +15,19 @@ from typing import Any
 from saga.arguments import parameter_problems
 from saga.call import Call
 from saga.core.durations import show
+from saga.core.model import MomentKind
 from saga.core.promises import InDoubt, Kind, Late
 from saga.definition import SagaDefinition
-from saga.discovery import by_name, steps_in
+from saga.discovery import by_name, by_signal_name, signals_in, steps_in
 from saga.handlers import hints_of, is_async, own_parameters, signature_of
 from saga.service import Service
+from saga.signals import Signal
 from saga.steps import Compensation, Step
 from saga.values import Untypable
 
 _NAME = re.compile(r"[\w.:-]{1,100}")
 _NAME_RULE = "letters, digits and _ . : - only, at most 100"
+_RESERVED: frozenset[str] = frozenset(MomentKind)
 MAX_VERSION = 2**31 - 1
 
 
@@ -50,6 +53,7 @@ def saga_problems(definition: SagaDefinition[Any, Any]) -> list[str]:
     found += _return_problems(definition.function, lambda: definition.output)
     found += by_name([*definition.given, *steps_in(definition.function)])[1]
     found += _pivot_problems(definition)
+    found += _signal_problems(definition)
     return [f"saga {definition.name}: {one}" for one in found]
 
 
@@ -141,6 +145,24 @@ def _late_problems(step: Step[..., Any]) -> list[str]:
         found.append(f"watch_for has nobody to ask: add @{step.name}.status, or drop it")
     if step.policy.pivot and step.compensation is not None:
         found.append("after its pivot a saga only goes forward: drop the compensation, or pivot=True")
+    return found
+
+
+def _signal_problems(definition: SagaDefinition[Any, Any]) -> list[str]:
+    """A wait has its name among the steps of its saga, and its payload is stored."""
+    signals = [*definition.given_signals, *signals_in(definition.function)]
+    named, found = by_signal_name(signals)
+    for signal in named.values():
+        found += _problems_of(signal, taken=_RESERVED | set(definition.steps))
+    return found
+
+
+def _problems_of(signal: Signal[Any], *, taken: frozenset[str]) -> list[str]:
+    found = _untypable(f"the payload of signal {signal.name}", lambda: signal.typed)
+    if not _NAME.fullmatch(signal.name):
+        found.append(f"the name of signal {signal.name!r} may have {_NAME_RULE}")
+    elif signal.name in taken:
+        found.append(f"a signal must not be named {signal.name}, as a step or a part of saga is: rename it")
     return found
 
 

@@ -12,10 +12,11 @@ from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 from saga.core.durations import Duration
-from saga.discovery import by_name, steps_in
+from saga.discovery import by_name, by_signal_name, signals_in, steps_in
 from saga.errors import InputError
 from saga.handlers import hints_of, signature_of
 from saga.service import duration
+from saga.signals import Signal
 from saga.steps import Step
 from saga.values import Typed
 
@@ -27,7 +28,7 @@ class SagaDefinition(Generic[In, Out]):
     """A saga function with its name and version; start it with `engine.start(definition, input, key=…)`.
 
     name, version: what a stored saga is found by. deadline: for the whole saga, or None. function: as
-    written. given: the steps listed by hand.
+    written. given, given_signals: the steps and the signals listed by hand.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class SagaDefinition(Generic[In, Out]):
         version: int = 1,
         deadline: timedelta | None = None,
         steps: Iterable[Step[..., Any]] = (),
+        signals: Iterable[Signal[Any]] = (),
     ) -> None:
         self.function = function
         self.name = name
         self.version = version
         self.deadline = deadline
         self.given = tuple(steps)
+        self.given_signals = tuple(signals)
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
 
@@ -62,6 +65,24 @@ class SagaDefinition(Generic[In, Out]):
     def steps(self) -> dict[str, Step[..., Any]]:
         """Every step that the function can call, by name."""
         return by_name([*self.given, *steps_in(self.function)])[0]
+
+    @cached_property
+    def signals(self) -> dict[str, Signal[Any]]:
+        """Every signal that the function can wait for, by name."""
+        return by_signal_name([*self.given_signals, *signals_in(self.function)])[0]
+
+    def require_signal(self, signal: Signal[Any]) -> None:
+        """The signal may be waited for, and sent to this saga.
+
+        Raises:
+            RuntimeError: it is not among the saga's signals; the sentence says how to add it.
+        """
+        if self.signals.get(signal.name) is not signal:
+            known = ", ".join(sorted(self.signals)) or "none"
+            raise RuntimeError(
+                f"{signal.name} is not among the signals of saga {self.name}, which waits for {known}: "
+                "send one of those, or add signals=[…] to @saga"
+            )
 
     def require(self, step: Step[..., Any]) -> None:
         """The step may be called in this saga.
@@ -121,7 +142,12 @@ class SagaDecorator(Protocol):
 
 
 def saga(
-    name: str, *, version: int = 1, deadline: Duration | None = None, steps: Iterable[Step[..., Any]] = ()
+    name: str,
+    *,
+    version: int = 1,
+    deadline: Duration | None = None,
+    steps: Iterable[Step[..., Any]] = (),
+    signals: Iterable[Signal[Any]] = (),
 ) -> SagaDecorator:
     """Make a saga of a module-level `async def` function with exactly one input.
 
@@ -130,6 +156,7 @@ def saga(
         version: raise it when the sequence of steps changes and old sagas must end by the old code.
         deadline: after it the saga turns backward when what is in flight is settled; None for none.
         steps: steps that the code reaches in a way that cannot be seen in it (through a registry, say).
+        signals: signals that it waits for and that cannot be seen in it.
 
     Raises:
         DefinitionError: a deadline that is none. Everything else is told when the engine is built.
@@ -137,6 +164,6 @@ def saga(
     limit = None if deadline is None else duration(f"saga {name}", "deadline", deadline)
 
     def make(f: Callable[[In], Coroutine[Any, Any, Out]]) -> SagaDefinition[In, Out]:
-        return SagaDefinition(f, name=name, version=version, deadline=limit, steps=steps)
+        return SagaDefinition(f, name=name, version=version, deadline=limit, steps=steps, signals=signals)
 
     return make

@@ -1,4 +1,4 @@
-"""Which steps a saga function can call: found in its code, so that nobody has to list them.
+"""Which steps a saga function can call, and which signals it waits for: found in its code, so that nobody has to list them.
 
 Rules that hold here: nothing is executed, names are only looked up; what is referenced counts, whether it is
 called or handed on (a fallback); a step that is found in no such way is listed by hand (`steps=`), and one
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, cast
 
+from saga.signals import Signal
 from saga.steps import Step
 from saga.values import is_a
 
@@ -26,8 +27,17 @@ _NOTHING = object()
 
 def steps_in(function: Callable[..., Any]) -> list[Step[..., Any]]:
     """Every step that `function`, or a plain function that it uses, refers to; in the order of the code."""
+    return [cast("Step[..., Any]", thing) for thing in _found_in(function) if isinstance(thing, Step)]
+
+
+def signals_in(function: Callable[..., Any]) -> list[Signal[Any]]:
+    """Every signal that it refers to, in the same way."""
+    return [thing for thing in _found_in(function) if isinstance(thing, Signal)]
+
+
+def _found_in(function: Callable[..., Any]) -> list[object]:
     home = function.__module__.partition(".")[0]
-    found: list[Step[..., Any]] = []
+    found: list[object] = []
     seen: set[int] = set()
     waiting: list[Any] = [function]
     while waiting:
@@ -35,8 +45,8 @@ def steps_in(function: Callable[..., Any]) -> list[Step[..., Any]]:
         if id(thing) in seen:
             continue
         seen.add(id(thing))
-        if isinstance(thing, Step):
-            found.append(cast("Step[..., Any]", thing))
+        if isinstance(thing, Step | Signal):
+            found.append(cast("object", thing))
         elif isinstance(thing, FunctionType):
             if thing is function or _may_call_steps(thing, home):
                 waiting.extend(_referred(thing))
@@ -122,3 +132,10 @@ def by_name(steps: Iterable[Step[..., Any]]) -> tuple[dict[str, Step[..., Any]],
             where = f"{other.function.__module__} and {one.function.__module__}"
             problems.append(f"two steps are named {one.name} (in {where}): give one of them name=")
     return named, problems
+
+
+def by_signal_name(signals: Iterable[Signal[Any]]) -> tuple[dict[str, Signal[Any]], list[str]]:
+    """The signals by name, and a sentence for every name that two different signals share."""
+    named: dict[str, Signal[Any]] = {}
+    twice = [one.name for one in signals if named.setdefault(one.name, one) is not one]
+    return named, [f"two signals are named {name}: make it one, or rename one" for name in twice]

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import psycopg
 
-from saga import database
+from saga import database, sending
 from saga.answers import Answer
 from saga.core.durations import Duration
 from saga.core.keys import input_hash
@@ -25,8 +25,9 @@ from saga.errors import KeyConflict
 from saga.handle import Handle
 from saga.ids import uuid7
 from saga.registry import Registry
+from saga.signals import Signal
 from saga.starting import How, check_key, how
-from saga.store import bulk, revisions, starts, urls, views
+from saga.store import bulk, revisions, signals, starts, urls, views
 from saga.store.connections import Connection, connect, verified
 from saga.store.patience import ANSWER_WITHIN_S, answering
 from saga.store.pool import Pool
@@ -236,6 +237,14 @@ class Engine:
         async with self._answering() as connection, verified(connection):
             started = await bulk.start_many(connection, self.schema, list(new.values()))
             return [self.started(saga, one, started[one.key], within=False) for one in asked]
+
+    async def send(
+        self, saga: SagaDefinition[Any, Any], signal: Signal[In], payload: In, *, to: str, key: str | None = None,
+    ) -> None:  # fmt: skip
+        """Send a signal to the saga whose business key is `to`. As `Handle.send`, which says what is raised."""
+        new = sending.new_signal(self, saga, signal, payload, to=to, key=key)
+        async with self._answering() as connection, verified(connection):
+            await signals.send_own(connection, self.schema, new)
 
     def handle(self, saga: SagaDefinition[Any, Out], *, key: str) -> Handle[Out]:
         """A handle on a saga that was started elsewhere, by its key. Nothing is read yet."""

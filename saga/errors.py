@@ -18,7 +18,7 @@ class SagaError(Exception):
 
 
 class StepFailed(SagaError):
-    """A step is settled, and did not happen: `Refused` or `NotExecuted`. Turns a saga backward."""
+    """What the saga waited for did not happen: `Refused`, `NotExecuted`, `SignalTimeout`. Turns a saga backward."""
 
 
 class Refused(StepFailed):
@@ -51,6 +51,17 @@ class NotExecuted(StepFailed):
         self.retry_after = retry_after
         self.rule = rule
         super().__init__(reason)
+
+
+class SignalTimeout(StepFailed):
+    """Nobody sent the signal in time. Turns a saga backward, unless its function takes another way.
+
+    signal: its name.
+    """
+
+    def __init__(self, signal: str) -> None:
+        self.signal = signal
+        super().__init__(f"the signal {signal} did not come in time")
 
 
 class Unknown(SagaError):
@@ -153,6 +164,10 @@ class NotFoundError(SagaError):
 
 class KeyConflict(SagaError):
     """The key was used before, with another input; the caller's transaction is unharmed."""
+
+
+class AlreadyEnded(SagaError):
+    """The saga has ended, or is being undone: no signal reaches it any more."""
 
 
 class NotCommitted(SagaError):

@@ -25,12 +25,14 @@ from saga.errors import (
     SagaPurged,
     StillProcessing,
 )
+from saga.signals import Signal
 from saga.store.views import SagaState
 
 if TYPE_CHECKING:
     from saga.engine import Engine
 
 Out = TypeVar("Out")
+T = TypeVar("T")
 
 POLL_FIRST_S, POLL_MORE, POLL_MOST_S = 0.002, 1.25, 0.25
 
@@ -120,6 +122,26 @@ class Handle(Generic[Out]):
                 raise SagaAbandoned(f"saga {self.key} was abandoned by an operator", view=view)
             case _:
                 raise StillProcessing(f"saga {self.key} has not ended yet: ask again later", view=view)
+
+    async def send(self, signal: Signal[T], payload: T, *, key: str | None = None) -> None:
+        """Send the saga a signal, which it need not wait for yet. It is given to one wait, once.
+
+        Args:
+            signal: one that the saga waits for.
+            payload: of the signal's class.
+            key: under one key a signal is sent once, however often that is tried; give one where you may try again.
+
+        Raises:
+            InputError: the payload has the wrong shape, or the saga waits for no such signal; nothing was written.
+            KeyConflict: the key was used with another payload.
+            AlreadyEnded: the saga has ended, or is being undone.
+            NotCommitted, NotFoundError: as in `view`.
+        """
+        try:
+            await self._engine.send(self._definition, signal, payload, to=self.key, key=key)
+        except NotFoundError:
+            await self._read()  # which says better what that means
+            raise
 
     def _output(self, state: SagaState) -> Out:
         try:

@@ -21,9 +21,11 @@ def upgrade() -> None:
     _effect(schema)
     _evidence(schema)
     _last_good(schema)
+    _moment(schema)
     _request(schema)
     _saga(schema)
     _setting(schema)
+    _signal(schema)
     _tag(schema)
     _watch(schema)
     _worker(schema)
@@ -146,6 +148,64 @@ def _last_good(schema: str) -> None:
         postgresql_with={"fillfactor": "50"},
     )
     op.create_index(op.f("ix_last_good_until"), "last_good", ["until"], unique=False, schema=schema)
+
+
+def _moment(schema: str) -> None:
+    op.create_table(
+        "moment",
+        sa.Column("saga_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("signal", sa.Uuid(), nullable=True),
+        sa.Column("value", postgresql.JSON(astext_type=sa.Text()), nullable=True),
+        sa.Column("completion", sa.Integer(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("kind <> 'sleep' OR due_at IS NOT NULL", name=op.f("ck_moment_sleep_is_due")),
+        sa.CheckConstraint(
+            "kind IN ('sleep', 'signal', 'now', 'new_uuid', 'random')", name=op.f("ck_moment_kind_known")
+        ),
+        sa.CheckConstraint(
+            "(kind IN ('now', 'new_uuid', 'random')) = (value IS NOT NULL)",
+            name=op.f("ck_moment_value_when_drawn"),
+        ),
+        sa.CheckConstraint(
+            "signal IS NULL OR (kind = 'signal' AND completion IS NOT NULL)",
+            name=op.f("ck_moment_signal_when_ended"),
+        ),
+        sa.CheckConstraint(
+            "(completion IS NULL) = (ended_at IS NULL)", name=op.f("ck_moment_completion_when_ended")
+        ),
+        sa.PrimaryKeyConstraint("saga_id", "step", name=op.f("pk_moment")),
+        schema=schema,
+        postgresql_with={"fillfactor": "50"},
+    )
+    op.create_index(
+        "uq_moment_signal",
+        "moment",
+        ["signal"],
+        unique=True,
+        schema=schema,
+        postgresql_where=sa.text("signal IS NOT NULL"),
+    )
+
+
+def _signal(schema: str) -> None:
+    op.create_table(
+        "signal",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("saga_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("payload", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signal")),
+        sa.UniqueConstraint("saga_id", "name", "key", name=op.f("uq_signal_saga_id_name_key")),
+        schema=schema,
+    )
 
 
 def _request(schema: str) -> None:

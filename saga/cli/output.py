@@ -19,7 +19,9 @@ from saga.core.durations import show
 from saga.core.model import SagaStatus
 from saga.operator import EvidenceLine, Finding, Preview, ProbeAnswer, SagaLine, Story, WorkerLine
 from saga.store.audit import Entry
+from saga.store.moments import MomentRow
 from saga.store.sagas import EffectRow
+from saga.store.signals import SignalRow
 
 VERSION = 1
 WIDEST = 80
@@ -147,6 +149,19 @@ def evidence_json(line: EvidenceLine) -> dict[str, Any]:
             "at": when(line.at), "worker": worker, "body": line.body}  # fmt: skip
 
 
+def moment_json(moment: MomentRow) -> dict[str, Any]:
+    """A moment for programs."""
+    return {"step": moment.step, "kind": moment.kind, "made_at": when(moment.made_at), "due_at": when(moment.due_at),
+            "signal": None if moment.signal is None else str(moment.signal),
+            "value": None if moment.value is None else json.loads(moment.value), "ended_at": when(moment.ended_at)}  # fmt: skip
+
+
+def signal_json(signal: SignalRow) -> dict[str, Any]:
+    """A signal for programs."""
+    return {"id": str(signal.id), "name": signal.name, "key": signal.key, "sent_at": when(signal.sent_at),
+            "payload": json.loads(signal.payload)}  # fmt: skip
+
+
 def entry_json(entry: Entry) -> dict[str, Any]:
     """An act for programs."""
     return {"number": entry.number, "at": when(entry.at), "who": entry.who, "act": entry.act,
@@ -162,6 +177,8 @@ def story_json(story: Story) -> dict[str, Any]:
         "plan": None if story.plan is None else list(story.plan),
         "effects": [effect_json(e) for e in story.effects],
         "evidence": [evidence_json(e) for e in story.evidence],
+        "moments": [moment_json(m) for m in story.moments],
+        "signals": [signal_json(s) for s in story.signals],
         "audit": [entry_json(e) for e in story.audit],
     }
 

@@ -18,6 +18,7 @@ from saga.cli.desk import (
     tags_of,
     time,
     typed_or_read,
+    who_acts,
     with_engine,
 )
 from saga.cli.exits import Exit, Usage
@@ -68,6 +69,7 @@ StepOption = Annotated[str | None, typer.Option("--step", help="Only sagas that 
 def add_to(app: typer.Typer) -> None:
     """The commands."""
     app.command("start")(start)
+    app.command("signal")(signal)
     app.command("list")(list_sagas)
     app.command("stuck")(stuck)
     app.command("show")(show)
@@ -114,6 +116,39 @@ def start(
 
     record = with_engine(url, "saga", app, go)
     emit_one(form, record, record["id"])
+
+
+def signal(
+    saga: SagaArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The signal's name.")],
+    payload: Annotated[
+        str, typer.Argument(metavar="JSON", help="What it says; @FILE reads a file, - standard input.")
+    ],
+    *,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="Under one key it is sent once.")
+    ] = None,
+    app: AppOption = None,
+    url: DatabaseOption = None,
+    form: FormOption = Form.TABLE,
+) -> None:
+    """Send a saga a signal that it waits for, or will wait for."""
+    if app is None:
+        raise Usage("which definitions? give --app MODULE:ENGINE, or set SAGA_APP")
+    text = typed_or_read(payload)
+
+    async def go(engine: Engine) -> dict[str, Any]:
+        line = await engine.operator(who_acts(None)).find(saga)
+        definition = engine.definition(line.name, line.version)
+        if name not in definition.signals:
+            known = ", ".join(sorted(definition.signals)) or "none"
+            raise Usage(f"saga {line.name} waits for no signal {name}; it waits for {known}")
+        wanted = definition.signals[name]
+        await engine.send(definition, wanted, wanted.read(text), to=line.key, key=key)
+        return {"id": str(line.id), "name": line.name, "key": line.key, "signal": name}
+
+    record = with_engine(url, "saga", app, go)
+    emit_one(form, record, f"{name} sent to {record['key']}")
 
 
 def list_sagas(

@@ -15,9 +15,10 @@ from typing import Any
 from saga.cli.output import state
 from saga.core.durations import show
 from saga.core.evidence import EvidenceKind
-from saga.core.model import ENDS, Direction, EffectStatus
+from saga.core.model import ENDS, Direction, EffectStatus, MomentKind
 from saga.operator import EvidenceLine, Story
 from saga.operator.effects import named
+from saga.store.moments import MomentRow
 from saga.store.sagas import EffectRow
 
 LONGEST = 100
@@ -66,6 +67,11 @@ def _lines(story: Story, *, attempts: bool) -> Iterable[Line]:
         )
     for effect in story.effects:
         yield from _effect_lines(effect, story)
+    for moment in story.moments:
+        yield from _moment_lines(moment)
+    for signal in story.signals:
+        under = "" if signal.key is None else f"under {signal.key}   "
+        yield Line(signal.sent_at, "+", f"signal {signal.name}", _short(f"{under}{signal.payload}"))
     hidden: set[int] = set() if attempts else _minor(story.evidence)
     probes: Counter[tuple[str, Direction]] = Counter()
     for number, one in enumerate(story.evidence):
@@ -110,6 +116,18 @@ def _failure(error: str | None) -> str | None:
     if kept is None:
         return error
     return f"{told['reason']}   last good value, {show(timedelta(seconds=kept['age']))} old: {json.dumps(kept['value'])}"
+
+
+def _moment_lines(moment: MomentRow) -> Iterable[Line]:
+    if moment.value is not None:
+        yield Line(moment.made_at, ".", moment.step, _short(moment.value))
+        return
+    due = "" if moment.due_at is None else f"until {_day(moment.due_at)}"
+    yield Line(moment.made_at, ">", moment.step, due)
+    if moment.ended_at is not None:
+        came = moment.kind is not MomentKind.SIGNAL or moment.signal is not None
+        glyph, said = ("v", "over") if came else ("-", "nobody sent it in time")
+        yield Line(moment.ended_at, glyph, moment.step, said, 2)
 
 
 def _minor(evidence: Iterable[EvidenceLine]) -> set[int]:
@@ -179,6 +197,10 @@ def _ending(error: dict[str, Any] | None) -> str:
 def _short(text: str, limit: int = LONGEST) -> str:
     plain = "".join(c if c.isprintable() else " " for c in text)
     return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _time(moment: datetime) -> str:

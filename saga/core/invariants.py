@@ -28,18 +28,19 @@ class EffectRecord:
 
 @dataclass(frozen=True, slots=True)
 class SagaRecord:
-    """What the invariants need of a saga."""
+    """What the invariants need of a saga. ended: the completion numbers of its moments."""
 
     status: SagaStatus
     direction: Direction
     owned: bool
     plan: tuple[str, ...] | None
     effects: tuple[EffectRecord, ...]
+    ended: tuple[int, ...] = ()
 
 
 def broken(saga: SagaRecord) -> list[str]:
     """Every invariant that the record breaks, as sentences; empty is well."""
-    found = [*_of_saga(saga), *_of_effects(saga.effects)]
+    found = [*_of_saga(saga), *_of_effects(saga.effects), *_of_numbers(saga)]
     if saga.status in {SagaStatus.COMPLETED, SagaStatus.COMPENSATED}:
         found += [f"{saga.status}, but {e.step} ({e.direction}) is {e.status}" for e in _unsettled(saga)]
     if saga.status is SagaStatus.COMPENSATED and saga.plan is not None:
@@ -75,16 +76,23 @@ def _of_saga(saga: SagaRecord) -> Iterable[str]:
 
 
 def _of_effects(effects: Iterable[EffectRecord]) -> Iterable[str]:
-    numbers: set[int] = set()
     for effect in effects:
         if effect.attempt < 1:
             yield f"{effect.step} has a row and no attempt (S5)"
         if (effect.completion is not None) != (effect.status in SETTLED):
             yield f"{effect.step} is {effect.status} with completion {effect.completion}"
-        if effect.completion is not None and effect.direction is Direction.FORWARD:
-            if effect.completion in numbers:
-                yield f"completion {effect.completion} twice"
-            numbers.add(effect.completion)
+
+
+def _of_numbers(saga: SagaRecord) -> Iterable[str]:
+    """Replay gives back one end after the other: no two have one number."""
+    forward = [
+        e.completion for e in saga.effects if e.direction is Direction.FORWARD and e.completion is not None
+    ]
+    numbers: set[int] = set()
+    for number in (*forward, *saga.ended):
+        if number in numbers:
+            yield f"completion {number} twice"
+        numbers.add(number)
 
 
 def _unsettled(saga: SagaRecord) -> Iterable[EffectRecord]:

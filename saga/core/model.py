@@ -67,6 +67,25 @@ SETTLED = frozenset(
 )
 
 
+class MomentKind(StrEnum):
+    """What a moment gives a saga function that no service does. In: the commit that it travels with. Never left."""
+
+    SLEEP = "sleep"
+    """A time has passed."""
+    SIGNAL = "signal"
+    """A signal has come, or has not come in time."""
+    NOW = "now"
+    """What time it was."""
+    UUID = "new_uuid"
+    """A new id."""
+    RANDOM = "random"
+    """A random number."""
+
+
+DRAWN = (MomentKind.NOW, MomentKind.UUID, MomentKind.RANDOM)
+"""Kinds that are a value from their first moment, and end nowhere."""
+
+
 class ParkCause(StrEnum):
     """Why a saga waits for a person. In: its owner. Out: an operator's act or new evidence."""
 
@@ -105,6 +124,8 @@ class EndCause(StrEnum):
     """The saga's own deadline passed."""
     CANCELLED = "cancelled"
     """Somebody asked for it."""
+    TIMED_OUT = "timed_out"
+    """Nobody sent a signal in time."""
 
 
 class View(StrEnum):
@@ -127,7 +148,7 @@ def view_of(status: SagaStatus, cause: EndCause | None) -> View:
             return View.CONFIRMED
         case (SagaStatus.COMPENSATED, EndCause.REFUSED | EndCause.CANCELLED):
             return View.DECLINED
-        case (SagaStatus.COMPENSATED, EndCause.NOT_EXECUTED | EndCause.DEADLINE):
+        case (SagaStatus.COMPENSATED, EndCause.NOT_EXECUTED | EndCause.DEADLINE | EndCause.TIMED_OUT):
             return View.TRY_AGAIN
         case _:
             return View.PROCESSING

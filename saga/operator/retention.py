@@ -52,7 +52,7 @@ class Retention:
     ) -> int:
         """Purge the sagas that have ended longer ago; how many.
 
-        A saga's effects, evidence, input, output, tags and reasons are deleted. Its row stays as a tombstone: id, name, key, the hash of its
+        A saga's effects, evidence, moments, signals, input, output, tags and reasons are deleted. Its row stays as a tombstone: id, name, key, the hash of its
         input, its end and when. So a second start under its key gives the known end, and never a second run.
 
         Args:

@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Any, assert_never
 
 from saga.core.durations import show
-from saga.core.model import ENDS, EffectStatus, ParkCause, SagaStatus
+from saga.core.model import ENDS, EffectStatus, MomentKind, ParkCause, SagaStatus
 from saga.operator.effects import IN_DOUBT, named
 from saga.operator.sentences import seen_of
 from saga.store.operators import waits_for_hands
@@ -37,7 +37,7 @@ def sentence(story: Story, workers: Sequence[WorkerLine]) -> str:
             )
         case SagaStatus.ASLEEP:
             until = _in(saga.wake_at, saga.now)
-            return f"{saga.key} waits for {saga.waiting_for or 'its time'}{_doubts(story)}; {_by_whom(saga, workers)} looks again {until}."
+            return f"{saga.key} waits for {saga.waiting_for or 'its time'}{_doubts(story)}; {_by_whom(saga, workers)} looks again {until}{_signals(story)}."
         case SagaStatus.READY:
             return f"{saga.key} is ready since {_ago(saga.wake_at, saga.now)}{_doubts(story)}; {_by_whom(saga, workers)} takes it next."
         case SagaStatus.RUNNING:
@@ -150,7 +150,25 @@ def _running(story: Story, workers: Sequence[WorkerLine]) -> str:
             return (
                 f"{where}: {named(effect)}, attempt {effect.attempt}, is under way, for {left} at the most."
             )
-    return f"{where}{_doubts(story) or ', and moves'}."
+    return f"{where}{_doubts(story) or _waits(story) or ', and moves'}."
+
+
+def _waits(story: Story) -> str:
+    """What a saga waits for that is in a worker's memory."""
+    saga = story.saga
+    for moment in story.moments:
+        if moment.ended_at is None and moment.due_at is not None:
+            return f": {moment.step} is over {_in(moment.due_at, saga.now)}"
+    return ""
+
+
+def _signals(story: Story) -> str:
+    """What would end a wait for a signal."""
+    for moment in story.moments:
+        if moment.kind is MomentKind.SIGNAL and moment.ended_at is None:
+            name = moment.step.rpartition("/")[2].partition("#")[0]
+            return f", and at once when `saga signal {quote(story.saga.key)} {name} JSON` sends what it waits for"
+    return ""
 
 
 def _ended(story: Story) -> str:

@@ -1,6 +1,6 @@
 """One batch of the journal: many units in one transaction, one round trip, one fsync.
 
-Rules that hold here: the order is fence, beat, locks, effects, sagas, evidence, claim; the same row is never
+Rules that hold here: the order is fence, beat, locks, effects, moments, sagas, evidence, claim; the same row is never
 twice in one statement; COMMIT is verified by its own answer (S6). This module writes one batch on one
 connection and reads what it did; when to write, and what to do when that fails, is `journal`'s.
 """
@@ -20,6 +20,7 @@ from saga.store import statements as sql
 from saga.store.changes import EvidenceWrite, Intent, OutcomeWrite, Unit, Written
 from saga.store.columns import Column
 from saga.store.connections import CommitNotVerified, Connection, verified
+from saga.store.moments import MOMENT_ENDS, MOMENTS
 from saga.store.sql import Statement
 
 Row = tuple[Any, ...]
@@ -174,12 +175,25 @@ def _writes(units: Sequence[Unit]) -> Iterable[tuple[Statement, dict[str, Any]]]
     if watched:
         columns = _columns([w for _, w in watched], ("step", "direction", "seconds"))
         yield sql.WATCHES, {**columns, **_claims([u for u, _ in watched])}
+    yield from _moments(units)
     sagas = [u for u in units if u.saga is not None]
     if sagas:
         yield sql.SAGAS, _sagas(sagas)
     observed = [(u.saga_id, e) for u in units for e in u.evidence]
     if observed:
         yield sql.EVIDENCE, evidence_rows(observed)
+
+
+def _moments(units: Sequence[Unit]) -> Iterable[tuple[Statement, dict[str, Any]]]:
+    """Before the sagas' own rows, which may end the claim; one that is new may end in the same batch."""
+    begun = [(u, m) for u in units for m in u.moments]
+    if begun:
+        columns = _columns([m for _, m in begun], ("step", "kind", "position", "seconds", "value"))
+        yield MOMENTS, {**columns, **_claims([u for u, _ in begun])}
+    ended = [(u, m) for u in units for m in u.moment_ends]
+    if ended:
+        columns = _columns([m for _, m in ended], ("step", "completion", "signal"))
+        yield MOMENT_ENDS, {**columns, **_claims([u for u, _ in ended])}
 
 
 def _outcomes(rows: list[tuple[Unit, OutcomeWrite]]) -> dict[str, Any]:

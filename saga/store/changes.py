@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from saga.core.evidence import EvidenceKind
-from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
+from saga.core.model import Direction, EffectStatus, MomentKind, ParkCause, SagaStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,26 @@ class WatchWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class MomentWrite:
+    """A moment that is new. seconds: from this commit until it is due; None: never. value: JSON text of what is drawn."""
+
+    step: str
+    kind: MomentKind
+    position: int
+    seconds: float | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MomentEnd:
+    """A moment that has ended. signal: the one that a wait for a signal took; None: none came in time."""
+
+    step: str
+    completion: int
+    signal: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SagaWrite:
     """Where the saga goes. `seen`: written only if the inbox still stands there; None: in any case.
 
@@ -128,11 +148,15 @@ class Unit:
     evidence: list[EvidenceWrite] = field(default_factory=list[EvidenceWrite])
     watches: list[WatchWrite] = field(default_factory=list[WatchWrite])
     saga: SagaWrite | None = None
+    moments: list[MomentWrite] = field(default_factory=list[MomentWrite])
+    moment_ends: list[MomentEnd] = field(default_factory=list[MomentEnd])
 
     def touches(self) -> set[tuple[str, str, Direction]]:
-        """The effects that this unit writes, and how: two units of one batch never share one (fold)."""
+        """What this unit writes of the saga's effects and moments, and how: two units of one batch never share one (fold)."""
         rows = {("intent", intent.step, intent.direction) for intent in self.intents}
-        return rows | {("outcome", outcome.step, outcome.direction) for outcome in self.outcomes}
+        rows |= {("outcome", outcome.step, outcome.direction) for outcome in self.outcomes}
+        rows |= {("moment", moment.step, Direction.FORWARD) for moment in self.moments}
+        return rows | {("moment end", moment.step, Direction.FORWARD) for moment in self.moment_ends}
 
 
 class DeclaredDead(Exception):

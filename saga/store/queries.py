@@ -18,7 +18,9 @@ from saga.core.model import UNBEGUN, Direction, EndCause, ParkCause, SagaStatus,
 from saga.store import audit
 from saga.store import statements as sql
 from saga.store.connections import Connection
+from saga.store.moments import MOMENTS_OF, MomentRow
 from saga.store.sagas import EffectRow
+from saga.store.signals import SignalRow, sent
 from saga.store.sql import Statement
 
 CANDIDATES = 10
@@ -188,6 +190,8 @@ class Story:
     effects: tuple[EffectRow, ...]
     evidence: tuple[EvidenceLine, ...]
     audit: tuple[audit.Entry, ...]
+    moments: tuple[MomentRow, ...] = ()
+    signals: tuple[SignalRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,14 +264,17 @@ async def story(connection: Connection, schema: str, saga: SagaLine) -> Story | 
         return None
     effects = await (await connection.execute(sql.EFFECTS_OF.on(schema).encode(), values)).fetchall()
     observed = await (await connection.execute(OBSERVED.on(schema).encode(), values)).fetchall()
+    waits = await (await connection.execute(MOMENTS_OF.on(schema).encode(), values)).fetchall()
+    signals = await sent(connection, schema, [saga.id])
     entries = await audit.trail(connection, schema, saga.id)
     plan = None if row[2] is None else tuple(json.loads(row[2])["steps"])
     seen = (
         EvidenceLine(s, Direction(d), a, k, at, w, json.loads(body)) for s, d, a, k, at, w, body in observed
     )
     return Story(
-        saga, row[0], row[1], plan, tuple(EffectRow(*e) for e in effects), tuple(seen), tuple(entries)
-    )
+        saga, row[0], row[1], plan, tuple(EffectRow(*e) for e in effects), tuple(seen), tuple(entries),
+        tuple(MomentRow(*m) for m in waits), tuple(signals),
+    )  # fmt: skip
 
 
 async def _lines(connection: Connection, statement: str, values: dict[str, Any]) -> list[SagaLine]:

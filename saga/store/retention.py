@@ -64,6 +64,16 @@ TAGS = Statement(
     "Deletes the tags of sagas that this transaction has locked and stripped. Zero rows: they had none.",
     "DELETE FROM {s}.tag WHERE saga_id = ANY(%(ids)s)",
 )
+MOMENTS = Statement(
+    "purge_moments",
+    "Deletes the moments of sagas that this transaction has locked and stripped. Zero rows: they had none.",
+    "DELETE FROM {s}.moment WHERE saga_id = ANY(%(ids)s)",
+)
+SIGNALS = Statement(
+    "purge_signals",
+    "Deletes what was sent to sagas that this transaction has locked and stripped. Zero rows: nothing was.",
+    "DELETE FROM {s}.signal WHERE saga_id = ANY(%(ids)s)",
+)
 EVIDENCE = Statement(
     "purge_evidence",
     "Deletes the evidence of sagas that this transaction has locked and marked as purged, which the table's guard looks at."
@@ -155,7 +165,7 @@ async def purge(
         cursor = await connection.execute(STRIP.on(schema).encode(), {**order.parameters(), "ids": locked})
         purged = await cursor.fetchall()
         ids = [row[0] for row in purged]
-        await _delete(connection, schema, (EFFECTS, EVIDENCE, TAGS), ids)
+        await _delete(connection, schema, (EFFECTS, MOMENTS, SIGNALS, EVIDENCE, TAGS), ids)
         ends = {status: sum(1 for row in purged if row[1] == status) for status in {row[1] for row in purged}}
         if ids:
             await _note(connection, schema, order, "purge", {"sagas": len(ids), "ends": ends})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,8 @@ from saga.store import statements as sql
 from saga.store.batch import evidence_rows
 from saga.store.changes import EvidenceWrite
 from saga.store.connections import Connection, verified
+from saga.store.moments import MOMENTS_OF, MomentRow
+from saga.store.signals import SIGNALS_OF, SignalRow
 from saga.store.sql import Statement
 
 WAKE = Statement(
@@ -73,6 +75,11 @@ class SagaRow:
     status: str
     amendment: str | None
 
+    @property
+    def fresh(self) -> bool:
+        """Whether nobody had it before, and nothing came for it, so that nothing is recorded."""
+        return self.epoch == 1 and self.inbox == 0
+
 
 @dataclass(slots=True)
 class EffectRow:
@@ -110,22 +117,31 @@ class EffectRow:
 
 @dataclass(slots=True)
 class Recorded:
-    """All that is recorded of one saga. `evidence` by (step, direction)."""
+    """All that is recorded of one saga. evidence: by (step, direction). heard_at: what was sent until then is there."""
 
     effects: list[EffectRow]
     evidence: dict[tuple[str, Direction], list[Evidence]]
+    moments: list[MomentRow] = field(default_factory=list[MomentRow])
+    signals: list[SignalRow] = field(default_factory=list[SignalRow])
+    heard_at: datetime | None = None
 
 
 async def recorded(connection: Connection, schema: str, ids: Sequence[UUID]) -> dict[UUID, Recorded]:
-    """Effects and evidence of these sagas, each saga once."""
+    """Effects, evidence, moments and signals of these sagas, each saga once."""
     found = {i: Recorded([], defaultdict(list)) for i in ids}
     async with connection.pipeline():
         effects = await connection.execute(sql.EFFECTS_OF.on(schema).encode(), {"ids": list(ids)})
         observed = await connection.execute(sql.EVIDENCE_OF.on(schema).encode(), {"ids": list(ids)})
+        moments = await connection.execute(MOMENTS_OF.on(schema).encode(), {"ids": list(ids)})
+        sent = await connection.execute(SIGNALS_OF.on(schema).encode(), {"ids": list(ids)})
     for row in await effects.fetchall():
         found[row[0]].effects.append(EffectRow(*row))
     for saga_id, step, direction, attempt, kind, body in await observed.fetchall():
         found[saga_id].evidence[step, Direction(direction)].append(decode(kind, attempt, json.loads(body)))
+    for row in await moments.fetchall():
+        found[row[0]].moments.append(MomentRow(*row))
+    for row in await sent.fetchall():
+        found[row[0]].signals.append(SignalRow(*row))
     return found
 
 

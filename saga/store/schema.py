@@ -8,15 +8,11 @@ and a replay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Index,
     Integer,
     Interval,
@@ -32,6 +28,8 @@ from sqlalchemy.dialects.postgresql import JSON
 
 from saga.core.evidence import EvidenceKind
 from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
+from saga.store import waits
+from saga.store.parts import one_of, quoted, when
 
 SCHEMA_REVISION = "0001"
 """The revision that this code is written for; outside it a worker refuses to start."""
@@ -45,25 +43,23 @@ NAMES = {
 }
 
 
-def _one_of(column: str, values: type[StrEnum], *, nullable: bool = False) -> CheckConstraint:
-    listed = ", ".join(f"'{v.value}'" for v in values)
-    rule = f"{column} IN ({listed})"
-    return CheckConstraint(f"{column} IS NULL OR {rule}" if nullable else rule, name=f"{column}_known")
-
-
-def _when(name: str, *, nullable: bool = True, now: bool = False) -> Column[object]:
-    default = text("now()") if now else None
-    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
-
-
-def _quoted(values: Iterable[StrEnum]) -> str:
-    return ", ".join(f"'{v.value}'" for v in values)
-
-
 def metadata(schema: str = "saga") -> MetaData:
     """All tables of one engine, in `schema`."""
     made = MetaData(schema=schema, naming_convention=NAMES)
-    for build in (_saga, _tag, _effect, _evidence, _watch, _worker, _request, _audit, _setting, _last_good):
+    for build in (
+        _saga,
+        _tag,
+        _effect,
+        _evidence,
+        waits.moment,
+        waits.signal,
+        _watch,
+        _worker,
+        _request,
+        _audit,
+        _setting,
+        _last_good,
+    ):
         build(made)
     return made
 
@@ -73,7 +69,7 @@ def _saga(made: MetaData) -> Table:
         "saga",
         made,
         Column("id", Uuid, primary_key=True),
-        _when("created_at", nullable=False, now=True),
+        when("created_at", nullable=False, now=True),
         Column("name", Text, nullable=False),
         Column("version", Integer, nullable=False),
         Column("key", Text, nullable=False),
@@ -82,16 +78,16 @@ def _saga(made: MetaData) -> Table:
         Column("direction", Text, nullable=False, server_default=Direction.FORWARD.value),
         Column("inbox", BigInteger, nullable=False, server_default="0"),
         Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
-        _when("deadline_at"),
-        _when("wake_at", nullable=False, now=True),
+        when("deadline_at"),
+        when("wake_at", nullable=False, now=True),
         Column("status", Text, nullable=False),
         Column("epoch", BigInteger, nullable=False, server_default="0"),
         Column("revision", BigInteger, nullable=False, server_default="0"),
         Column("owner", Uuid),
         Column("lane", SmallInteger),
         Column("last_write", Uuid),
-        _when("updated_at", nullable=False, now=True),
-        _when("finished_at"),
+        when("updated_at", nullable=False, now=True),
+        when("finished_at"),
         Column("waiting_for", Text),
         Column("output", JSON),
         Column("error", JSON),
@@ -102,7 +98,7 @@ def _saga(made: MetaData) -> Table:
         Column("park_reason", Text),
         Column("park_detail", JSON),
         Column("alarm", Text),
-        _when("purged_at"),
+        when("purged_at"),
         UniqueConstraint("name", "key"),
         *_saga_rules(),
         postgresql_with={"fillfactor": "50"},
@@ -111,11 +107,11 @@ def _saga(made: MetaData) -> Table:
 
 def _saga_rules() -> list[CheckConstraint | Index]:
     """Which rows a saga may be, and what is found without reading the ended ones."""
-    ended = _quoted([SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED])
+    ended = quoted([SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED])
     return [
-        _one_of("status", SagaStatus),
-        _one_of("direction", Direction),
-        _one_of("park_cause", ParkCause, nullable=True),
+        one_of("status", SagaStatus),
+        one_of("direction", Direction),
+        one_of("park_cause", ParkCause, nullable=True),
         CheckConstraint("(status = 'running') = (owner IS NOT NULL)", name="owner_while_running"),
         CheckConstraint("(owner IS NULL) = (lane IS NULL)", name="lane_with_owner"),
         CheckConstraint("(status = 'parked') = (park_cause IS NOT NULL)", name="cause_while_parked"),
@@ -162,22 +158,22 @@ def _effect(made: MetaData) -> Table:
         Column("arguments", JSON, nullable=False),
         Column("worker", Uuid, nullable=False),
         Column("intent_id", Uuid, nullable=False),
-        _when("first_intent_at", nullable=False),
-        _when("intent_at", nullable=False),
-        _when("deadline_at", nullable=False),
-        _when("key_expires_at"),
+        when("first_intent_at", nullable=False),
+        when("intent_at", nullable=False),
+        when("deadline_at", nullable=False),
+        when("key_expires_at"),
         Column("attempt", Integer, nullable=False),
         Column("probes", Integer, nullable=False, server_default="0"),
         Column("by_statement", Boolean, nullable=False, server_default=text("false")),
         Column("status", Text, nullable=False),
         Column("completion", Integer),
-        _when("ended_at"),
-        _when("doubt_since"),
+        when("ended_at"),
+        when("doubt_since"),
         Column("proof", Text),
         Column("result", JSON),
         Column("error", JSON),
-        _one_of("status", EffectStatus),
-        _one_of("direction", Direction),
+        one_of("status", EffectStatus),
+        one_of("direction", Direction),
         CheckConstraint("attempt >= 1", name="attempt_counts_from_one"),
         CheckConstraint(f"(status IN {settled}) = (completion IS NOT NULL)", name="completion_when_settled"),
         CheckConstraint("status <> 'doubt' OR doubt_since IS NOT NULL", name="doubt_has_begun"),
@@ -198,11 +194,11 @@ def _evidence(made: MetaData) -> Table:
         Column("direction", Text, nullable=False),
         Column("attempt", Integer, nullable=False),
         Column("kind", Text, nullable=False),
-        _when("at", nullable=False, now=True),
+        when("at", nullable=False, now=True),
         Column("worker", Uuid),
         Column("body", JSON, nullable=False),
-        _one_of("kind", EvidenceKind),
-        _one_of("direction", Direction),
+        one_of("kind", EvidenceKind),
+        one_of("direction", Direction),
         Index(None, "saga_id", "at"),
     )
 
@@ -215,11 +211,11 @@ def _watch(made: MetaData) -> Table:
         Column("saga_id", Uuid, primary_key=True),
         Column("step", Text, primary_key=True),
         Column("direction", Text, primary_key=True),
-        _when("opened_at", nullable=False, now=True),
-        _when("next_at", nullable=False),
-        _when("until", nullable=False),
+        when("opened_at", nullable=False, now=True),
+        when("next_at", nullable=False),
+        when("until", nullable=False),
         Column("asked", Integer, nullable=False, server_default="0"),
-        _one_of("direction", Direction),
+        one_of("direction", Direction),
         Index(None, "next_at"),
     )
 
@@ -236,8 +232,8 @@ def _worker(made: MetaData) -> Table:
         Column("state", Text, nullable=False),
         Column("lease", Interval, nullable=False),
         Column("batch", BigInteger, nullable=False, server_default="0"),
-        _when("started_at", nullable=False, now=True),
-        _when("beat", nullable=False, now=True),
+        when("started_at", nullable=False, now=True),
+        when("beat", nullable=False, now=True),
         CheckConstraint("state IN ('working', 'draining')", name="state_known"),
         postgresql_with={"fillfactor": "50"},  # room for HOT updates: `beat` is never indexed
     )
@@ -252,11 +248,11 @@ def _request(made: MetaData) -> Table:
         Column("step", Text, nullable=False),
         Column("direction", Text, nullable=False),
         Column("asked_by", Text, nullable=False),
-        _when("asked_at", nullable=False, now=True),
-        _when("expires_at", nullable=False),
-        _when("taken_at"),
+        when("asked_at", nullable=False, now=True),
+        when("expires_at", nullable=False),
+        when("taken_at"),
         Column("taken_by", Uuid),
-        _when("answered_at"),
+        when("answered_at"),
         Column("answer", JSON),
         Index("ix_request_open", "asked_at", postgresql_where=text("taken_at IS NULL")),
     )
@@ -267,7 +263,7 @@ def _audit(made: MetaData) -> Table:
         "audit",
         made,
         Column("number", BigInteger, primary_key=True, autoincrement=False),
-        _when("at", nullable=False, now=True),
+        when("at", nullable=False, now=True),
         Column("who", Text, nullable=False),
         Column("act", Text, nullable=False),
         Column("saga_id", Uuid),
@@ -287,8 +283,8 @@ def _last_good(made: MetaData) -> Table:
         Column("hash", Text, primary_key=True),
         Column("step", Text, nullable=False),
         Column("value", JSON, nullable=False),
-        _when("at", nullable=False),
-        _when("until", nullable=False),
+        when("at", nullable=False),
+        when("until", nullable=False),
         Index(None, "until"),
         postgresql_with={"fillfactor": "50"},
     )

@@ -19,6 +19,7 @@ from saga.core.durations import Duration
 from saga.definition import SagaDefinition
 from saga.engine import Engine
 from saga.handle import Handle, SagaView
+from saga.signals import Signal
 from saga.store import operators
 from saga.store.acts import Act
 from saga.store.starts import NewSaga, Started
@@ -80,6 +81,10 @@ class _Handle(Handle[Out]):
         """As in production."""
         await self._stage.cancel(self, because)
 
+    async def send(self, signal: Signal[T], payload: T, *, key: str | None = None) -> None:
+        """As in production."""
+        await self._stage.ask(super().send(signal, payload, key=key))
+
 
 class VirtualStage(Stage):
     """Drives a `Virtual` from the test's loop."""
@@ -140,6 +145,10 @@ class VirtualStage(Stage):
     async def cancel(self, handle: Handle[Any], because: str) -> None:
         """Ask the saga to stop and undo."""
         await self.ask(self._cancel(handle, because))
+
+    async def send(self, handle: Handle[Any], signal: Signal[T], payload: T, key: str | None) -> None:
+        """Send the saga a signal."""
+        await handle.send(signal, payload, key=key)
 
     async def _cancel(self, handle: Handle[Any], because: str) -> None:
         assert handle.id is not None, "it was started here"

@@ -27,6 +27,7 @@ from saga.core.model import View
 from saga.definition import SagaDefinition
 from saga.dev.embedded import temporary
 from saga.handle import Handle
+from saga.signals import Signal
 from saga.store import migrate, urls
 from saga.testing.acting import Acting, Planning
 from saga.testing.crew import Crew, LoopMachine, enrol
@@ -41,6 +42,7 @@ from saga_worker.effects import LiveEffect
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+T = TypeVar("T")
 LOOK_S = 0.02
 """How often `rest` looks."""
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -174,6 +176,10 @@ class RealStage(Stage):
     async def cancel(self, handle: Handle[Any], because: str) -> None:
         """Ask the saga to stop and undo."""
         await handle.cancel(because)
+
+    async def send(self, handle: Handle[Any], signal: Signal[T], payload: T, key: str | None) -> None:
+        """Send the saga a signal."""
+        await handle.send(signal, payload, key=key)
 
     async def close(self) -> None:
         """Stop the worker, and drop the schema."""

@@ -17,10 +17,12 @@ from saga.definition import SagaDefinition
 from saga.engine import Engine
 from saga.handle import Handle
 from saga.registry import Registry
+from saga.signals import Signal
 from saga.testing.simulation.ledger import Ledger
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+T = TypeVar("T")
 
 
 class NotHere(errors.SagaError):
@@ -96,6 +98,10 @@ class Stage(ABC):
     @abstractmethod
     async def cancel(self, handle: Handle[Any], because: str) -> None:
         """Ask the saga to stop and undo."""
+
+    @abstractmethod
+    async def send(self, handle: Handle[Any], signal: Signal[T], payload: T, key: str | None) -> None:
+        """Send the saga a signal."""
 
     @abstractmethod
     async def close(self) -> None:

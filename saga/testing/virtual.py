@@ -138,13 +138,16 @@ class Virtual(Planning, Simulation):
         """Something was committed."""
 
     def _times_due(self) -> list[datetime]:
-        """Sleepers and watches, and what is ready although nobody was told so."""
+        """Sleepers and watches, what is ready although nobody was told so, and what was sent to a saga in memory."""
         due = [row["next_at"] for row in self.database.rows("watch")]
         for row in self.database.rows("saga"):
             if row["status"] == SagaStatus.ASLEEP:
                 due.append(row["wake_at"])
             elif row["status"] == SagaStatus.READY:
                 due.append(row["updated_at"] + timedelta(seconds=AGAIN_S))
+        if any(run.moments.listens for worker in self._living.values() for run in worker.memory):
+            taken = {row["signal"] for row in self.database.rows("moment")}
+            due += [row["sent_at"] for row in self.database.rows("signal") if row["id"] not in taken]
         return due
 
     def _round(self) -> None:

@@ -15,6 +15,7 @@ from saga.core.durations import Duration, parse
 from saga.core.model import Direction, View
 from saga.definition import SagaDefinition
 from saga.handle import Handle, SagaView
+from saga.signals import Signal
 from saga.steps import Compensation, Step
 from saga.testing.driving import VirtualStage, outside
 from saga.testing.planning import Handlers, On, Plans
@@ -142,6 +143,16 @@ class World:
             Unsafe: too late, it has ended or is being undone already.
         """
         await self._stage.cancel(handle, because)
+
+    async def send(
+        self, handle: Handle[Any], signal: Signal[T], payload: T, *, key: str | None = None
+    ) -> None:
+        """Send a saga a signal, as `handle.send` does.
+
+        Raises:
+            InputError, KeyConflict, AlreadyEnded: as in production.
+        """
+        await self._stage.send(handle, signal, payload, key)
 
     async def witness(self, step: Handlers, answer: Answer[Any]) -> None:
         """A webhook: news of the newest effect of this step, as `engine.witness` takes it.

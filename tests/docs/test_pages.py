@@ -32,6 +32,7 @@ def programs(page: str) -> list[tuple[str, str, str]]:
         "in-doubt.md",
         "retention.md",
         "starting.md",
+        "waiting.md",
         "what-the-customer-sees.md",
     ],
 )

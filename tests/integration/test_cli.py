@@ -264,7 +264,7 @@ def test_workers_are_listed(shell: Shell) -> None:
             return await asyncio.to_thread(shell, "worker", "list", "-o", "json")
 
     (worker,) = asyncio.run(go()).data["workers"]
-    assert (worker["alive"], worker["serves"]) == (True, ["paying v1", "faxing v1"])
+    assert (worker["alive"], worker["serves"]) == (True, ["paying v1", "faxing v1", "asking v1"])
     assert shell("worker", "list", "-o", "json").data == {"v": 1, "workers": []}
 
 
@@ -284,3 +284,32 @@ def test_the_schema_is_made_and_printed(empty_database_url: str, capsys: pytest.
     script = shell.bare("db", "upgrade", "--sql", "--schema", "other")
     assert script.code == 0
     assert "CREATE TABLE other.saga" in script.out
+
+
+def test_signal_tells_a_saga_what_it_waits_for(shell: Shell, database_url: str) -> None:
+    """Typed, under a key once; what is shown of it, and why the saga waits; and each mistake is told."""
+
+    async def until(condition: str) -> None:
+        async with working(database_url, *desk_sagas.SAGAS):
+            await rows.until(database_url, "k", condition)
+
+    assert shell("start", "asking", '"a"', "--key", "k", "--app", APP).code == 0
+    asyncio.run(until("status = 'asleep'"))
+    assert "and at once when `saga signal k word JSON` sends" in shell("why", "k").out
+    wrong = shell("signal", "k", "word", "{}", "--app", APP)
+    assert (wrong.code, "payload of signal word is wrong: by: Field required" in wrong.err) == (2, True)
+    nothing = shell("signal", "k", "wrod", "{}", "--app", APP)
+    assert (nothing.code, "waits for no signal wrod; it waits for word" in nothing.err) == (2, True)
+    assert shell("signal", "k", "word", "{}").code == 2
+    for _ in range(2):
+        sent = shell("signal", "k", "word", '{"by": "ann"}', "--key", "w1", "--app", APP)
+        assert (sent.code, sent.out.strip()) == (0, "word sent to k")
+    asyncio.run(until("status = 'completed'"))
+    said = shell("show", "k").out
+    assert "+ signal word" in said
+    assert 'under w1   {"by":"ann"}' in said
+    assert "v word#1" in said
+    data = shell("show", "k", "-o", "json").data
+    assert [(m["step"], m["signal"]) for m in data["moments"]] == [("word#1", data["signals"][0]["id"])]
+    late = shell("signal", "k", "word", '{"by": "bob"}', "--app", APP)
+    assert (late.code, "has ended, it is completed" in late.err) == (1, True)

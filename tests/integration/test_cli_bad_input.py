@@ -20,7 +20,7 @@ def shell(database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: py
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
-        (("start", "buying", '"a"', "--key", "k", "--app", APP), 3, "known sagas: faxing, paying"),
+        (("start", "buying", '"a"', "--key", "k", "--app", APP), 3, "known sagas: asking, faxing, paying"),
         (("start", "paying", "{", "--key", "k", "--app", APP), 2, "Invalid JSON"),
         (("start", "paying", "7", "--key", "k", "--app", APP), 2, "valid string"),
         (("start", "paying", "@absent.json", "--key", "k", "--app", APP), 2, "cannot be read"),

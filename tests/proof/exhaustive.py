@@ -37,6 +37,8 @@ BATCHES = (BATCH_KILLED, BATCH_UNANSWERED)
 PROFILES = ("full", "forgets", "unasked", "once")
 """With and without a probe, with and without dedup."""
 SHAPES = ("linear", "pair", "pivot", "nested")
+WAITS, WAITING = "waits", ("naps", "in_time")
+"""And sagas that sleep, and wait for a signal."""
 LIMIT_S = 150.0
 SHOWN = 10
 PATHS_A_COLLECTION = 300
@@ -102,7 +104,7 @@ def _run(profile: str, shape: str, chance: Scripted) -> list[Violation]:
     keep_log(simulation.logged)
     found = shapes(profile)[shape]
     try:
-        simulation.start(Start(found.definition, "o", "k", 0.0, found.stands))
+        simulation.start(Start(found.definition, "o", "k", 0.0, found.stands, found.pauses, found.sends))
         rested = simulation.run(faults_until=0.0, limit=LIMIT_S)
         return broken(simulation.record(rested=rested))
     finally:
@@ -125,15 +127,17 @@ def main() -> int:
     """Walk them all."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof.exhaustive", description=__doc__)
     parser.add_argument("--faults", type=int, default=3, help="at most so many in one path")
-    parser.add_argument("--profile", choices=PROFILES, default=None)
-    parser.add_argument("--shape", choices=SHAPES, default=None)
+    parser.add_argument("--profile", choices=(*PROFILES, WAITS), default=None)
+    parser.add_argument("--shape", choices=(*SHAPES, *WAITING), default=None)
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
     options = parser.parse_args()
     begun, counts, broken_paths = time.monotonic(), dict[tuple[str, str], int](), 0
+    kinds = [(profile, shape) for profile in PROFILES for shape in SHAPES]
+    kinds += [(WAITS, shape) for shape in WAITING]
     tasks = [
         (profile, shape, number, options.faults)
-        for profile in ([options.profile] if options.profile else PROFILES)
-        for shape in ([options.shape] if options.shape else SHAPES)
+        for profile, shape in kinds
+        if options.profile in (None, profile) and options.shape in (None, shape)
         for number in range(SLICES)
     ]
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:

@@ -1,4 +1,4 @@
-"""What the simulated services promise, and what befalls them: fifteen kinds, from one that remembers all to one that cannot even be asked.
+"""What the simulated services promise, and what befalls them: sixteen kinds, from one that remembers all to one that cannot even be asked.
 
 Rules that hold here: times are short, because only their order matters to the rules; everything that a profile
 leaves open is used against the engine.
@@ -12,7 +12,7 @@ from typing import Any
 from saga import Retry, Service
 from saga.testing.simulation.network import CALL_FAULTS, LATE, UNANSWERED
 from saga.testing.simulation.service import REFUSES
-from saga.testing.simulation.wire import JUMP, MOMENTS
+from saga.testing.simulation.wire import CRASH, FAILOVER, FREEZE, JUMP, KILL, MOMENTS, STOP
 
 TIMEOUT = "300ms"
 PATIENT = "4s"
@@ -27,7 +27,7 @@ class Profile:
     """One kind of service. probe: it has a status endpoint, and for undos too. step: options of every step.
 
     lies: by how many seconds at most it breaks the lateness that it declares. lags: every answer is as stale as declared.
-    calls, moments: which faults there are in its runs, with a call and at any moment. Few of them meet more often, so
+    waits: its sagas sleep, and wait for signals. calls, moments: which faults there are in its runs, with a call and at any moment. Few of them meet more often, so
     that what takes two of them in a row is not left to luck.
     """
 
@@ -37,6 +37,7 @@ class Profile:
     step: dict[str, Any] = field(default_factory=dict[str, Any])
     lies: float = 0.0
     lags: bool = False
+    waits: bool = False
     calls: tuple[str, ...] = CALL_FAULTS
     moments: tuple[str, ...] = MOMENTS
 
@@ -71,5 +72,6 @@ PROFILES = {
         Profile("jumping", {}, step={"watch_for": WATCH_FOR}, moments=(JUMP,)),
         Profile("liar", {}, step={"watch_for": WATCH_FOR}, lies=3.0),
         Profile("liar-undone", {}, step={"watch_for": WATCH_FOR, "late": "compensate"}, lies=3.0),
+        Profile("waits", ALL, waits=True, moments=(KILL, KILL, FREEZE, STOP, CRASH, FAILOVER)),
     )
 }

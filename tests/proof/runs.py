@@ -128,7 +128,7 @@ def _start(plan: Plan, number: int, chance: Chance) -> Start:
     names = list(known)
     shape: Shape = known[names[int(chance.share(f"shape of {number}") * len(names))]]
     at = chance.share(f"start of {number}") * FAULTS_FOR_S * 0.6
-    return Start(shape.definition, f"o{number}", f"k{number}", at, shape.stands)
+    return Start(shape.definition, f"o{number}", f"k{number}", at, shape.stands, shape.pauses, shape.sends)
 
 
 def _judged(plan: Plan, simulation: Simulation, chance: Chance, *, rested: bool) -> Ran:

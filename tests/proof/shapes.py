@@ -16,7 +16,10 @@ from saga import Answer, Call, Retry, saga, step, together
 from saga.definition import SagaDefinition
 from saga.errors import StepFailed
 from saga.service import Service
+from saga.testing.invariants.record import Pause
+from saga.testing.simulation.customers import Send
 from tests.proof.profiles import PROFILES, QUICK, TIMEOUT, Profile
+from tests.proof.waits import waiting
 
 DEADLINES = {"deadline": "400ms"}
 TWICE = Retry(attempts=2, first="20ms", most="200ms")
@@ -26,11 +29,16 @@ Function = Callable[[str], Coroutine[Any, Any, str]]
 
 @dataclass(frozen=True)
 class Shape:
-    """One saga. stands: the identities of the steps that stand when it has completed; None: it depends."""
+    """One saga. stands: the identities of the steps that stand when it has completed; None: it depends.
+
+    pauses: how far apart its requests must be. sends: what is sent to it.
+    """
 
     name: str
     definition: SagaDefinition[str, str]
     stands: frozenset[str] | None
+    pauses: tuple[Pause, ...] = ()
+    sends: tuple[Send, ...] = ()
 
 
 def make_step(
@@ -180,6 +188,13 @@ def shapes(profile_name: str) -> dict[str, Shape]:
         "charge_later": make_step(profile, services["bank"], "charge_later"),
         "ship": make_step(profile, services["post"], "ship"),
     }
+    if profile.waits:
+        return {
+            name: Shape(
+                name, saga(f"{name}-{profile_name}", steps=list(steps.values()))(run), stands, pauses, sends
+            )
+            for name, run, stands, pauses, sends in waiting(steps)
+        }
     pivot = {"reserve": steps["reserve"], "charge": make_step(profile, services["bank"], "charge", undo=False, pivot=True),
              "ship": make_step(profile, services["post"], "ship", undo=False)}  # fmt: skip
     sync = {**steps, "charge": make_step(profile, services["bank"], "charge", sync=True)}

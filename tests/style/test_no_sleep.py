@@ -12,13 +12,17 @@ ALLOWED: dict[str, str] = {
 
 
 def sleeps(module: ast.Module) -> list[int]:
-    """The lines that call anything named sleep: time.sleep, asyncio.sleep, pg_sleep through a helper."""
+    """The lines that call anything named sleep: time.sleep, asyncio.sleep, pg_sleep through a helper; but saga's own."""
+    durable = any(
+        isinstance(node, ast.ImportFrom) and node.module == "saga" and "sleep" in {a.name for a in node.names}
+        for node in ast.walk(module)
+    )
     return [
         node.lineno
         for node in ast.walk(module)
         if isinstance(node, ast.Call)
         and (
-            (isinstance(node.func, ast.Name) and node.func.id == "sleep")
+            (isinstance(node.func, ast.Name) and node.func.id == "sleep" and not durable)
             or (isinstance(node.func, ast.Attribute) and node.func.attr == "sleep" and not _is_zero(node))
         )
     ]
@@ -50,3 +54,4 @@ def test_every_form_of_sleep_is_seen() -> None:
     """The rule sees module attributes and bare names, sync and async, and lets a mere turn of the loop pass."""
     code = "import time\ntime.sleep(1)\nsleep(2)\nawait_ = asyncio.sleep(0.1)\nasyncio.sleep(0)\nanyio.sleep(x)\n"
     assert sleeps(ast.parse(code)) == [2, 3, 4, 6]
+    assert sleeps(ast.parse("from saga import sleep\nsleep('3d')\ntime.sleep(1)")) == [3]

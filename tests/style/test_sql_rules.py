@@ -39,6 +39,7 @@ CLAIMLESS = {
     "orphans": "takes only from owners without a row",
     "due": "takes only what sleeps, and so has no owner",
     "wake": "anybody may wake: it counts the inbox and never touches owner or direction",
+    "signal_wake": "the same of a signal; it leaves alone what nothing can reach any more",
     "alarm": "rings whoever owns it, and moves nothing",
     "reopen": "takes only what has ended, and so has no owner",
     "purge_sagas": "takes only what has ended, and so has no owner",

@@ -10,7 +10,7 @@ from saga_worker.rehearsal import Misfit
 from tests.support import rows
 from tests.support.code_changes import ledger
 
-TABLES = ("saga", "effect", "evidence", "worker", "watch", "request", "audit")
+TABLES = ("saga", "effect", "evidence", "moment", "signal", "worker", "watch", "request", "audit")
 
 
 def everything(url: str) -> dict[str, list[str]]:

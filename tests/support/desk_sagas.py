@@ -4,7 +4,9 @@
 its reply, one with "stubborn" refuses its refund.
 """
 
-from saga import Answer, Call, Engine, Landed, NotFound, Refused, Service, Unknown, saga, step
+from dataclasses import dataclass
+
+from saga import Answer, Call, Engine, Landed, NotFound, Refused, Service, Signal, Unknown, saga, step
 
 psp = Service("psp", lateness="0s", staleness="0s")
 dark = Service("dark", lateness="1h")
@@ -63,7 +65,21 @@ async def faxing(order: str) -> str:
     return await fax(order)
 
 
-SAGAS = (paying, faxing)
+@dataclass(frozen=True)
+class Word:
+    by: str
+
+
+word = Signal("word", Word)
+
+
+@saga("asking")
+async def asking(order: str) -> str:
+    await charge(order)
+    return (await word.wait(timeout="1h")).by
+
+
+SAGAS = (paying, faxing, asking)
 engine = Engine(sagas=SAGAS)
 nothing = "no engine"
 

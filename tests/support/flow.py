@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from saga.calls import StepCall, running_flow
+from saga.calls import Called, Wait, running_flow
+from saga.core.model import MomentKind
 
 T = TypeVar("T")
 
@@ -15,7 +16,7 @@ class HandFlow:
     """Numbers the calls, and remembers what it was told. Implements `saga.calls.Flow`."""
 
     def __init__(self) -> None:
-        self.calls: list[StepCall[Any]] = []
+        self.calls: list[Called[Any]] = []
         self.begun: dict[str, asyncio.Future[Any]] = {}
         self.arguments: dict[str, str] = {}
         self.told: list[tuple[str, str]] = []
@@ -25,10 +26,19 @@ class HandFlow:
         self._ordinals[name] = self._ordinals.get(name, 0) + 1
         return f"{name}#{self._ordinals[name]}"
 
-    def created(self, call: StepCall[Any]) -> None:
+    def created(self, call: Called[Any]) -> None:
         self.calls.append(call)
 
-    def begin(self, call: StepCall[Any], arguments: str) -> asyncio.Future[Any]:
+    def wait(self, call: Wait[Any]) -> asyncio.Future[Any]:
+        return self.begin(call, "")
+
+    def draw(self, kind: MomentKind) -> Any:
+        return self.identify(kind)
+
+    def dropped(self, identity: str) -> None:
+        self.told.append(("dropped", identity))
+
+    def begin(self, call: Called[Any], arguments: str) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.begun[call.identity] = future
         self.arguments[call.identity] = arguments

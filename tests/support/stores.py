@@ -25,7 +25,9 @@ from saga.testing.store import Database, LoopTimers
 SCHEMA = "saga"
 NAME = "shop"
 LONG_AGO, FAR_AHEAD = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
-TABLES = ("saga", "tag", "effect", "evidence", "watch", "worker", "request", "audit", "last_good")
+TABLES = (
+    "saga", "tag", "effect", "evidence", "moment", "signal", "watch", "worker", "request", "audit", "last_good",
+)  # fmt: skip
 PATIENCE_S = 20.0
 Values = dict[str, Any]
 

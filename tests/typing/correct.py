@@ -5,9 +5,10 @@ Checked by test_typing.py, and never run: the bodies are as short as their types
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, assert_type
+from uuid import UUID
 
 from saga import (
     Answer,
@@ -23,10 +24,15 @@ from saga import (
     Retry,
     SagaDefinition,
     Service,
+    Signal,
     Step,
     StepCall,
     StepFailed,
+    new_uuid,
+    now,
+    random,
     saga,
+    sleep,
     step,
     together,
 )
@@ -194,6 +200,30 @@ async def fallbacks(order: Order) -> str | None:
     except Refused as refused:
         raise Refused(refused.code, "no mail, no order") from refused
     return None
+
+
+payment_seen = Signal("payment_seen", Payment)
+
+
+@saga("waiting")
+async def waiting(order: Order) -> Payment:
+    await sleep("3d")
+    assert_type(now(), datetime)
+    assert_type(new_uuid(), UUID)
+    assert_type(random(), float)
+    paid = await payment_seen.wait(timeout="4h")
+    assert_type(paid, Payment)
+    first, _ = await together(payment_seen.wait(), sleep("1d"))
+    assert_type(first, Payment)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(payment_seen.wait())
+    return await task
+
+
+async def tell(engine: Engine) -> None:
+    await engine.send(waiting, payment_seen, Payment("p"), to="order:1", key="webhook:1")
+    await engine.handle(waiting, key="order:1").send(payment_seen, Payment("p"))
+    engine.blocking.handle(waiting, key="order:1").send(payment_seen, Payment("p"), key="webhook:1")
 
 
 async def start(engine: Engine, order: Order) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 
-from saga import Answer, Call, Engine, Landed, Refused, Service, saga, step, together
+from saga import Answer, Call, Engine, Landed, Refused, Service, Signal, saga, sleep, step, together
 
 psp = Service("psp", remembers="all", key_lifetime="24h")
 
@@ -110,6 +110,20 @@ async def not_built_yet(call: Call) -> None: ...
 
 @step(psp, timeout="1s", undo="later")  # type: ignore[arg-type]
 async def undone_somehow(call: Call) -> None: ...
+
+
+payment_seen = Signal("payment_seen", Payment)
+
+
+@saga("waiting")
+async def waiting(order: Order) -> Receipt:
+    await sleep(3)  # type: ignore[arg-type]
+    return await payment_seen.wait(timeout="4h")  # type: ignore[return-value]
+
+
+async def tell(engine: Engine) -> None:
+    await engine.send(waiting, payment_seen, Receipt("r"), to="k")  # type: ignore[misc]
+    await engine.handle(waiting, key="k").send(payment_seen, Receipt("r"))  # type: ignore[misc]
 
 
 async def start(engine: Engine, order: Order) -> None:

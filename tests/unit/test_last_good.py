@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from saga import Call, NotExecuted, step
-from saga.calls import LastGood
+from saga.calls import LastGood, StepCall
 from saga.core.keys import last_good_hash
 from tests.support.flow import HandFlow
 from tests.support.shop import Payment, charge, psp
@@ -25,6 +25,7 @@ async def test_last_good_is_the_same_call() -> None:
 
     run = await flow.run(saga)
     (call,) = flow.calls
+    assert isinstance(call, StepCall)
     assert call.wants_last_good == LastGood(timedelta(hours=1), None)
     await flow.fail("look#1", NotExecuted("down"))
     assert await run is None

@@ -12,8 +12,9 @@ import pytest
 
 from saga.cli.settling import said_of
 from saga.cli.timeline import timeline
-from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
+from saga.core.model import Direction, EffectStatus, MomentKind, ParkCause, SagaStatus
 from saga.operator import ProbeAnswer, why
+from saga.store.moments import MomentRow
 from saga.store.queries import EvidenceLine, SagaLine, Story
 from saga.store.sagas import EffectRow
 
@@ -119,3 +120,20 @@ def test_a_probe_says_its_answer_once() -> None:
     assert said_of(ProbeAnswer("charge#1", Direction.FORWARD, "landed", "quiet", 1, None)) == (
         "charge#1: it landed"
     )
+
+
+SLEPT = MomentRow(ID, "sleep#1", MomentKind.SLEEP, 2, THEN, NOON + timedelta(days=3), None, None, None, None)
+
+
+def test_a_sleep_is_shown_with_its_end() -> None:
+    """In the timeline as what was begun, and why the saga does not move."""
+    told = replace(
+        story(status=SagaStatus.ASLEEP, waiting_for="sleep#1", wake_at=NOON + timedelta(days=3)),
+        moments=(SLEPT,),
+    )
+    assert "k waits for sleep#1; no worker serves checkout v1" in why.sentence(told, ())
+    assert "looks again in 3d" in why.sentence(told, ())
+    text = timeline(told, "", attempts=False, with_input=False)
+    assert "> sleep#1  until 2026-01-04 12:00:00" in text
+    over = replace(told, moments=(replace(SLEPT, ended_at=NOON, completion=1),))
+    assert "v sleep#1  over" in timeline(over, "", attempts=False, with_input=False)

@@ -94,8 +94,7 @@ class Book:
             if effect.unwritten:
                 self._unwritten.append(effect)
             if row.direction is Direction.FORWARD and row.completion is not None:
-                self._completions = max(self._completions, row.completion)
-                heapq.heappush(self._ungiven, (row.completion, row.step))
+                self.numbered(row.completion, row.step)
 
     def _gone(self, row: EffectRow, step: Step[..., Any] | None) -> CodeChanged:
         """What is recorded has no handler in the code any more."""
@@ -154,19 +153,21 @@ class Book:
             self._unwritten.append(effect)
         if not effect.settled or effect.completion is not None:
             return
-        if effect.direction is Direction.FORWARD:
-            self._completions += 1
-            effect.completion = self._completions
-            heapq.heappush(self._ungiven, (effect.completion, effect.identity))
-        else:
-            effect.completion = 1
+        effect.completion = self.next_number(effect.identity) if effect.direction is Direction.FORWARD else 1
 
-    def next_completed(self) -> LiveEffect | None:
-        """The effect of the way forward that was completed first, of those that were not asked for yet."""
-        if not self._ungiven:
-            return None
-        _, identity = heapq.heappop(self._ungiven)
-        return self._effects[identity, Direction.FORWARD]
+    def next_number(self, identity: str) -> int:
+        """The number of what has just ended on the way forward: it is given in its turn."""
+        self.numbered(self._completions + 1, identity)
+        return self._completions
+
+    def numbered(self, completion: int, identity: str) -> None:
+        """What has ended under this number, in this life or in an earlier one."""
+        self._completions = max(self._completions, completion)
+        heapq.heappush(self._ungiven, (completion, identity))
+
+    def next_ended(self) -> str | None:
+        """The identity of what ended first on the way forward, of what was not asked for yet."""
+        return heapq.heappop(self._ungiven)[1] if self._ungiven else None
 
     def take_unwritten(self) -> Settled:
         """What is settled and not in the database yet."""

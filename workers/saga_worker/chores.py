@@ -17,11 +17,12 @@ import psycopg
 from saga.core.evidence import Evidence
 from saga.core.promises import Kind
 from saga.logs import log
-from saga.store import last_good, leases, sagas, wakeups
+from saga.store import last_good, leases, sagas, signals, wakeups
 from saga.store.connections import Connection, reusable
 from saga.store.last_good import Keep, Kept
 from saga.store.patience import answering, connect_within
 from saga.store.sagas import Recorded, SagaRow
+from saga.store.signals import SignalRow
 from saga_worker.effects import LiveEffect
 from saga_worker.requests import serve_requests
 from saga_worker.watches import serve_watches
@@ -64,7 +65,15 @@ class Chores:
 
     async def recorded(self, ids: Sequence[UUID]) -> dict[UUID, Recorded]:
         """What is recorded of these sagas."""
-        return await self._patiently(lambda c: sagas.recorded(c, self._worker.schema, ids))
+        until = self._worker.clocks.now()
+        found = await self._patiently(lambda c: sagas.recorded(c, self._worker.schema, ids))
+        for record in found.values():
+            record.heard_at = until
+        return found
+
+    async def sent(self, ids: Sequence[UUID]) -> list[SignalRow]:
+        """What was sent to these sagas."""
+        return await self._patiently(lambda c: signals.sent(c, self._worker.schema, ids))
 
     async def reload(self, worker: UUID, lane: int, saga_id: UUID, epoch: int) -> SagaRow | None:
         """The saga's row under the same claim, or None when that is lost."""
@@ -123,6 +132,7 @@ class Chores:
             await serve_watches(connection, self._worker)
         if found.silent or found.orphaned:
             await self._reap(connection)
+        self._worker.listen()
         if reap:
             self._reap_at = boot + self._worker.pace.reap
         return min(max(due, ROUND_MIN_S), self._worker.pace.round)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from saga.calls import StepCall, running_flow
+from saga.calls import Called, StepCall, Wait, running_flow
+from saga.core.model import MomentKind
 from saga.definition import SagaDefinition
 from saga.errors import StepFailed, only_step_failures, step_failures
 from saga_worker.loop import SagaLoop
@@ -32,9 +33,17 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An effect that the function awaits. `position` counts the starts."""
+    """An effect that the function awaits. `position` counts the starts, of effects and waits."""
 
     call: StepCall[Any]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A wait that the function awaits. `position`: as of an effect."""
+
+    call: Wait[Any]
     position: int
 
 
@@ -78,6 +87,10 @@ class Stopping(asyncio.CancelledError):
     """The engine takes the function out of memory: no step starts any more, and none is recorded (S32a)."""
 
 
+def _no_draws(identity: str, kind: MomentKind, position: int) -> Any:
+    raise AssertionError(f"nobody draws {kind} at {position} as {identity}")
+
+
 class SagaFlow:
     """Drives one saga function. Implements `saga.calls.Flow`."""
 
@@ -86,13 +99,16 @@ class SagaFlow:
         self._definition = definition
         self._loop = SagaLoop()  # type: ignore[abstract]  # set below its class
         self._futures: dict[str, asyncio.Future[Any]] = {}
-        self._calls: list[StepCall[Any]] = []
+        self._calls: list[Called[Any]] = []
         self._begun: list[Begun] = []
+        self._waiting: list[Waiting] = []
         self._positions = 0
         self._closing = False
         self.unwanted_steps: set[str] = set()
+        self.dropped_waits: set[str] = set()
         self.degradations: dict[str, FellBack] = {}
         self.on_unwanted: Callable[[], None] = lambda: None
+        self.on_draw: Callable[[str, MomentKind, int], Any] = _no_draws
         context = contextvars.copy_context()
         context.run(running_flow.set, self)
         root = Scope("", None)
@@ -113,6 +129,11 @@ class SagaFlow:
         """The effects that were begun since the last time."""
         begun, self._begun = self._begun, []
         return begun
+
+    def take_waiting(self) -> list[Waiting]:
+        """The waits that were begun since the last time."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
 
     def gives(self, identity: str) -> bool:
         """Whether the function waits for this effect."""
@@ -154,7 +175,7 @@ class SagaFlow:
         for call in self._calls:
             call.close()
 
-    # The port that a StepCall talks to.
+    # The port that what was called talks to.
 
     def identify(self, name: str) -> str:
         """Branch path, name, ordinal within the branch."""
@@ -168,23 +189,47 @@ class SagaFlow:
         ordinal = scope.ordinals[name] = scope.ordinals.get(name, 0) + 1
         return f"{scope.path}/{name}#{ordinal}" if scope.path else f"{name}#{ordinal}"
 
-    def created(self, call: StepCall[Any]) -> None:
+    def created(self, call: Called[Any]) -> None:
         """Keep count of calls, so that a forgotten one is found."""
         if self._closing:
             raise Stopping
-        self._definition.require(call.step)
+        if isinstance(call, StepCall):
+            self._definition.require(call.step)
+        elif isinstance(call, Wait) and call.signal is not None:
+            self._definition.require_signal(call.signal)
         self._calls.append(call)
 
     def begin(self, call: StepCall[Any], arguments: str) -> asyncio.Future[Any]:
         """Begin an effect; the runner takes it from here."""
         del arguments  # the call carries them
-        if self._closing:
-            raise Stopping
-        future = self._loop.create_future()
-        self._futures[call.identity] = future
-        self._positions += 1
+        future = self._awaited(call)
         self._begun.append(Begun(call, self._positions))
         return future
+
+    def wait(self, call: Wait[Any]) -> asyncio.Future[Any]:
+        """Begin a wait; the runner takes it from here."""
+        future = self._awaited(call)
+        self._waiting.append(Waiting(call, self._positions))
+        return future
+
+    def _awaited(self, call: Called[Any]) -> asyncio.Future[Any]:
+        if self._closing:
+            raise Stopping
+        future = self._futures[call.identity] = self._loop.create_future()
+        self._positions += 1
+        return future
+
+    def draw(self, kind: MomentKind) -> Any:
+        """What was drawn here before, or is drawn now."""
+        if self._closing:
+            raise Stopping
+        self._positions += 1
+        return self.on_draw(self.identify(kind), kind, self._positions)
+
+    def dropped(self, identity: str) -> None:
+        """Whoever awaited it was cancelled: it brings nothing any more."""
+        self._futures.pop(identity, None)
+        self.dropped_waits.add(identity)
 
     def unwanted(self, identity: str) -> None:
         """Whoever awaited it was cancelled: it is settled, and sent no more."""

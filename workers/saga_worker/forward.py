@@ -12,17 +12,20 @@ import json
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from saga.calls import Wait
 from saga.core.keys import request_hash
-from saga.core.model import Direction, EffectStatus, EndCause, ParkCause, SagaStatus
+from saga.core.model import Direction, EffectStatus, EndCause, MomentKind, ParkCause, SagaStatus
 from saga.definition import SagaDefinition
-from saga.errors import Refused, StepFailed
+from saga.errors import Refused, SignalTimeout, StepFailed
+from saga.signals import Signal
 from saga.store.changes import SagaWrite
 from saga.store.sagas import SagaRow
 from saga_worker import records
 from saga_worker.book import Book
 from saga_worker.effects import LiveEffect, Parking
-from saga_worker.flow import Begun, Broke, Failed, FellBack, Returned, SagaFlow
+from saga_worker.flow import Begun, Broke, Failed, FellBack, Returned, SagaFlow, Waiting
 from saga_worker.last_good import wish_of
+from saga_worker.recalled import LiveMoment, Recalled
 from saga_worker.records import CodeChanged
 
 
@@ -32,6 +35,11 @@ class Driver(Protocol):
     saga: SagaRow
     definition: SagaDefinition[Any, Any]
     effects: Book
+
+    @property
+    def moments(self) -> Recalled:
+        """What the function was given that no service did."""
+        ...
 
     def nudge_all(self) -> None:
         """What effects wait for may have changed."""
@@ -60,8 +68,11 @@ class Forward:
         self._run = run
         self._flow = SagaFlow(run.definition, value)
         self._flow.on_unwanted = run.nudge_all
+        self._flow.on_draw = self._draw
         self._called: set[str] = set()
-        self._uncalled = dict.fromkeys(e.identity for e in run.effects.of(Direction.FORWARD))
+        self._waiting: dict[str, Wait[Any]] = {}
+        recorded = [*run.effects.of(Direction.FORWARD), *run.moments]
+        self._uncalled = dict.fromkeys(one.identity for one in recorded)
         self.failed: tuple[EndCause, StepFailed] | None = None
         self.parking: Parking | None = None
 
@@ -74,6 +85,10 @@ class Forward:
         """Whether the function gave the effect up (a sibling in its task group failed)."""
         return identity in self._flow.unwanted_steps
 
+    def dropped(self, identity: str) -> bool:
+        """Whether the function gave the wait up."""
+        return identity in self._flow.dropped_waits
+
     def close(self) -> None:
         """Take the function out of memory. A plain callback."""
         self._flow.close()
@@ -84,10 +99,13 @@ class Forward:
         self._flow.drive()
         while True:
             fresh += self._attach(self._flow.take_begun())
-            effect = self._run.effects.next_completed()
-            if effect is None or self.parking is not None:
+            self._attach_waits(self._flow.take_waiting())
+            ended = self._next_given()
+            if ended is None and self._one_is_over():
+                ended = self._next_given()
+            if ended is None or self.parking is not None:
                 break
-            self._give(effect)
+            self._give(ended)
             self._flow.drive()
         self._require_all_called()
         self._ended(fresh)
@@ -112,8 +130,7 @@ class Forward:
     def _attach(self, begun: Iterable[Begun]) -> list[LiveEffect]:
         fresh: list[LiveEffect] = []
         for one in begun:
-            self._called.add(one.call.identity)
-            self._uncalled.pop(one.call.identity, None)
+            self._calls(one.call.identity, otherwise=self._run.moments.get(one.call.identity))
             effect = self._run.effects.get(one.call.identity, Direction.FORWARD)
             if effect is None:
                 fresh.append(self._run.effects.new(one))
@@ -123,13 +140,64 @@ class Forward:
                 self._run.resume(effect)
         return fresh
 
-    def _give(self, effect: LiveEffect) -> None:
-        if not self._flow.gives(effect.identity):
+    def _draw(self, identity: str, kind: MomentKind, position: int) -> object:
+        self._called.add(identity)
+        if (
+            self._run.effects.get(identity, Direction.FORWARD) is None
+        ):  # else a step of this name is not called
+            self._uncalled.pop(identity, None)
+        return self._run.moments.draw(identity, kind, position)
+
+    def _attach_waits(self, waiting: list[Waiting]) -> None:
+        for one in waiting:
+            identity = one.call.identity
+            self._waiting[identity] = one.call
+            self._calls(identity, otherwise=self._run.effects.get(identity, Direction.FORWARD))
+        self._run.moments.begin(one for one in waiting if not self.dropped(one.call.identity))
+
+    def _calls(self, identity: str, *, otherwise: object) -> None:
+        """The function has called this. otherwise: what is recorded under its identity as another kind of thing."""
+        self._called.add(identity)
+        self._uncalled.pop(identity, None)
+        if otherwise is not None:
             raise CodeChanged(
-                f"{effect.identity} is recorded next, and the function did not call it",
-                recorded=effect.identity,
+                f"{identity} is recorded as a step where the function waits, or the other way round",
+                recorded=identity,
+                called=identity,
+            )
+
+    def _next_given(self) -> LiveEffect | LiveMoment | None:
+        identity = self._run.effects.next_ended()
+        if identity is None:
+            return None
+        return self._run.moments.get(identity) or self._run.effects.get(identity, Direction.FORWARD)
+
+    def _one_is_over(self) -> bool:
+        """Whether a wait ends now. It is numbered only when it is its turn, so that what a sibling drops takes no signal."""
+        return self.parking is None and self._flow.end() is None and self._run.moments.end_next()
+
+    def _give(self, ended: LiveEffect | LiveMoment) -> None:
+        if not self._flow.gives(ended.identity):
+            raise CodeChanged(
+                f"{ended.identity} is recorded next, and the function did not call it",
+                recorded=ended.identity,
                 called=sorted(self._called),
             )
+        if isinstance(ended, LiveEffect):
+            self._give_effect(ended)
+        else:
+            self._give_moment(ended)
+
+    def _give_moment(self, moment: LiveMoment) -> None:
+        signal = self._waiting[moment.identity].signal
+        if signal is None:
+            self._flow.give(moment.identity, None)
+        elif moment.signal is None:
+            self._flow.fail(moment.identity, SignalTimeout(signal.name))
+        else:
+            self._flow.give(moment.identity, typed_payload(signal, moment))
+
+    def _give_effect(self, effect: LiveEffect) -> None:
         if effect.unstorable:
             reason = f"{effect.identity} landed with a result that cannot be stored"
             self.parking = Parking(ParkCause.UNSTORABLE, reason, {"step": effect.identity})
@@ -161,8 +229,7 @@ class Forward:
         """What follows when the function has come to its end, or waits for nothing that will come."""
         match self._flow.end():
             case Failed(error):
-                cause = EndCause.REFUSED if isinstance(error, Refused) else EndCause.NOT_EXECUTED
-                self.failed = (cause, error)
+                self.failed = (_cause(error), error)
             case Broke(error, detail):
                 reason = f"{type(error).__name__}: {error}"
                 self.parking = Parking(ParkCause.CODE_FAILED, reason, {"traceback": records.clean(detail)})
@@ -176,6 +243,29 @@ class Forward:
         for effect in fresh:  # begun in the very turn in which it ended: nothing was written, nothing is
             self._run.effects.drop(effect)
         fresh.clear()
+        self._run.moments.forget_fresh()
+
+
+def _cause(error: StepFailed) -> EndCause:
+    match error:
+        case Refused():
+            return EndCause.REFUSED
+        case SignalTimeout():
+            return EndCause.TIMED_OUT
+        case _:
+            return EndCause.NOT_EXECUTED
+
+
+def typed_payload(signal: Signal[Any], moment: LiveMoment) -> object:
+    """What was sent, as the function gets it."""
+    try:
+        return signal.decode(moment.payload or "null")
+    except ValueError as error:
+        raise CodeChanged(
+            f"the signal that {moment.identity} was given no longer fits: {error}",
+            recorded=json.loads(moment.payload or "null"),
+            called=str(error),
+        ) from None
 
 
 def landed_result(effect: LiveEffect) -> object:

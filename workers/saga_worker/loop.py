@@ -21,8 +21,8 @@ TURNS_LIMIT = 100_000
 """A saga function that is still busy after so many callbacks waits for nothing, and would hold the worker."""
 
 _BY_THE_CLOCK = (
-    "a saga function cannot wait by the clock, because a saga outlives its process: give the step a `timeout=` "
-    "or the saga a `deadline=`, or put the wait into a step"
+    "a saga function cannot wait by the clock, because a saga outlives its process: `await saga.sleep(…)`, "
+    "give the step a `timeout=` or the saga a `deadline=`, or put the wait into a step"
 )
 _BY_ITSELF = "a saga function does no I/O and starts no threads: put the call into a step"
 

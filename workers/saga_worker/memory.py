@@ -118,9 +118,9 @@ class Memory:
             return
         self._pauses[lane] = self._eager
         for saga in sagas:
-            if saga.epoch == 1:  # nobody had it before, so nothing is recorded
+            if saga.fresh:
                 self._take_up(lane, saga, Recorded([], {}))
-        known = [s for s in sagas if s.epoch != 1]
+        known = [s for s in sagas if not s.fresh]
         if known:
             self._loading += len(known)
             self._worker.in_background(self._load(lane, known))

@@ -96,13 +96,16 @@ def clean(text: str) -> str:
     return text.replace("\x00", "").encode("utf-8", "backslashreplace").decode()[:TEXT_LIMIT]
 
 
-def check_loaded(saga: SagaRow, effects: Iterable[LiveEffect]) -> None:
-    """What was read must make sense before anything follows from it."""
+def check_loaded(saga: SagaRow, effects: Iterable[LiveEffect], ended: Iterable[int | None]) -> None:
+    """What was read must make sense before anything follows from it. ended: the completion numbers of moments."""
     plan = None if saga.plan is None else tuple(json.loads(saga.plan)["steps"])
     direction = Direction(saga.direction)
     invariants.check(
-        SagaRecord(SagaStatus.RUNNING, direction, owned=True, plan=plan, effects=_records(effects))
-    )
+        SagaRecord(
+            SagaStatus.RUNNING, direction, owned=True, plan=plan, effects=_records(effects),
+            ended=tuple(number for number in ended if number is not None),
+        )
+    )  # fmt: skip
 
 
 def check_end(plan: tuple[str, ...] | None, effects: Iterable[LiveEffect]) -> None:

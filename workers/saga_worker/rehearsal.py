@@ -24,6 +24,7 @@ from saga_worker.book import Book
 from saga_worker.clocks import Clocks
 from saga_worker.effects import LiveEffect
 from saga_worker.forward import Forward, landed_result
+from saga_worker.recalled import Recalled
 from saga_worker.records import CodeChanged
 
 
@@ -60,13 +61,15 @@ class Rehearsal:
         self.saga = saga
         self.definition = definition
         self.effects = Book(engine, Counter(), saga, definition)
+        self.moments = Recalled(self.effects, lambda: now)
         self._now = now
 
     def misfit(self, recorded: Recorded) -> Misfit | None:
         """Why the code cannot go on with what is recorded; None if it can. A plain callback."""
         try:
             self.effects.load(recorded, Clocks(timedelta(seconds=1)))
-            records.check_loaded(self.saga, self.effects)
+            self.moments.load(recorded)
+            records.check_loaded(self.saga, self.effects, (moment.completion for moment in self.moments.ends))
             return self._replay()
         except CodeChanged as changed:
             return Misfit(Unfit.CODE_CHANGED, str(changed), **changed.detail)
@@ -142,5 +145,5 @@ class Rehearsal:
         """Nothing is settled here: what is in doubt stays in doubt, and the function waits for it."""
 
     def idle(self) -> bool:
-        """Whether every recorded effect is settled, so that no result can come any more."""
-        return all(effect.settled for effect in self.effects)
+        """Whether every recorded effect is settled and no wait is open, so that no result can come any more."""
+        return all(effect.settled for effect in self.effects) and not self.moments.open()

@@ -41,7 +41,9 @@ def _asleep(run: Run, waits: list[datetime]) -> SagaWrite:
     until = min(waits)
     if run.saga.deadline_at is not None and run.backward is None and not run.turning:
         until = min(until, run.saga.deadline_at)
-    waiting = (e.identity for e in run.effects if e.waiting_until is not None)
+    waiting = [e.identity for e in run.effects if e.waiting_until is not None]
+    if run.moments.waits():
+        waiting += [m.identity for m in run.moments.open()]
     return records.asleep(run.direction(), run.inbox, until, waiting)
 
 

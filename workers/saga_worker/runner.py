@@ -35,6 +35,8 @@ from saga_worker.backward import Backward
 from saga_worker.book import Book, Settled
 from saga_worker.effects import LiveEffect, Parking
 from saga_worker.forward import Forward
+from saga_worker.moments import NOTHING as NO_MOMENTS
+from saga_worker.moments import Moments, Taken
 from saga_worker.records import CodeChanged
 from saga_worker.resting import resting_place
 from saga_worker.settler import ClaimLost, intent
@@ -63,6 +65,7 @@ class Run:
         self.clocks = worker.clocks
         self.performer = worker.performer
         self.effects = Book(worker.engine, worker.performer.bodies, saga, definition)
+        self.moments = Moments(self)
         self.inbox = saga.inbox
         self.lost = False
         self.alarm: str | None = None
@@ -92,6 +95,7 @@ class Run:
         """The claim is gone: write nothing more; calls in flight go on, and tell what they see as evidence."""
         self.lost = True
         self.settlers.cancel_idle()
+        self.moments.disarm()
         if self.forward is not None:
             self._loop.call_soon(self.forward.close)
 
@@ -110,8 +114,9 @@ class Run:
     def _begin(self) -> None:
         if self._recorded is not None:
             self.effects.load(self._recorded, self.clocks)
+            self.moments.load(self._recorded)
             self._recorded = None
-        records.check_loaded(self.saga, self.effects)
+        records.check_loaded(self.saga, self.effects, (moment.completion for moment in self.moments.ends))
         if self.saga.amendment is not None:
             self.amending = Amending(self, self.saga.amendment)
         elif self.saga.direction == Direction.BACKWARD:
@@ -131,6 +136,8 @@ class Run:
         done = self.write(None if fresh else self._rest(), [intent(effect, 1) for effect in fresh])
         for effect in fresh:
             self.settlers.start(effect, done)
+        if not self._resting:
+            self.moments.arm()
 
     def _advance(self) -> list[LiveEffect]:
         if self.parking is not None:
@@ -158,7 +165,7 @@ class Run:
     def _rest(self) -> SagaWrite | None:
         """Where the saga's row goes, when nothing of it moves any more."""
         waits = self.settlers.waits()
-        write = None if waits is None else resting_place(self, waits)
+        write = None if waits is None else resting_place(self, [*waits, *self.moments.waits()])
         if write is not None:
             self._resting = True
             degraded = None if self.forward is None else records.degraded(self.forward.degradations)
@@ -173,20 +180,22 @@ class Run:
     def write(self, saga: SagaWrite | None, intents: Sequence[Intent] = ()) -> asyncio.Future[Written] | None:
         """Write, in one unit, what was settled and what follows from it; None when that is nothing."""
         settled = self.effects.take_unwritten()
-        if not intents and not settled and saga is None:
+        if not intents and not settled and saga is None and not self.moments.urgent:
             return None
-        done = self.submit(settled, intents=intents, saga=saga)
-        done.add_done_callback(lambda done: self._written(done, settled, saga))
+        moments = self.moments.take()
+        done = self.submit(settled, intents=intents, saga=saga, moments=moments)
+        done.add_done_callback(lambda done: self._written(done, settled, saga, moments))
         return done
 
     def submit(
         self, settled: Settled = NOTHING, *, intents: Sequence[Intent] = (), saga: SagaWrite | None = None,
+        moments: Taken = NO_MOMENTS,
     ) -> asyncio.Future[Written]:  # fmt: skip
         """Hand a unit to the journal; the future tells what became of it."""
         done = self._loop.create_future()
         unit = Unit(
             self.saga.id, self.saga.epoch, None if saga is None else uuid7(), done, list(intents),
-            settled.outcomes, settled.evidence, settled.watches, saga,
+            settled.outcomes, settled.evidence, settled.watches, saga, moments.begun, moments.ended,
         )  # fmt: skip
         if self.lost:
             done.set_exception(DeclaredDead())
@@ -195,7 +204,9 @@ class Run:
             self.worker.memory.journals[self.lane].submit(unit)
         return done
 
-    def _written(self, done: asyncio.Future[Written], settled: Settled, saga: SagaWrite | None) -> None:
+    def _written(
+        self, done: asyncio.Future[Written], settled: Settled, saga: SagaWrite | None, moments: Taken
+    ) -> None:
         """A unit of the run itself is durable, or failed. A plain callback."""
         error = done.exception()
         if self.lost or isinstance(error, DeclaredDead):
@@ -206,6 +217,7 @@ class Run:
             self.worker.memory.lost(self)
         else:
             self.effects.told(settled)
+            self.moments.written(moments, done.result())
             self._guarded(lambda: self._after(done.result(), saga))
 
     def _after(self, written: Written, saga: SagaWrite | None) -> None:
@@ -260,7 +272,7 @@ class Run:
 
     def idle(self) -> bool:
         """Whether nothing is under way and nothing waits for a person."""
-        return not self.settlers and not any(e.parked for e in self.effects)
+        return not self.settlers and not any(e.parked for e in self.effects) and not self.moments.open()
 
     def nudge_all(self) -> None:
         """What effects wait for may have changed."""

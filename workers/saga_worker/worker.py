@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import socket
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
@@ -230,6 +231,20 @@ class Worker:
     def witness_soon(self, run: Run, effect: LiveEffect, seen: Evidence) -> None:
         """The same, from a callback."""
         self.in_background(self.witness(run, effect, seen))
+
+    async def hear(self, runs: Sequence[Run]) -> None:
+        """Read what was sent to sagas that are in memory, and tell them."""
+        until = self.clocks.now()
+        sent = await self._chores.sent([run.saga.id for run in runs])
+        for run in runs:
+            if not run.lost:
+                run.moments.hear([signal for signal in sent if signal.saga_id == run.saga.id], until)
+
+    def listen(self) -> None:
+        """The same, soon, of every saga in memory that waits for a signal beside other things."""
+        runs = [run for run in self.memory if run.moments.listens]
+        if runs:
+            self.in_background(self.hear(runs))
 
     def in_background(self, work: Any) -> None:
         """Run a coroutine that nobody waits for."""

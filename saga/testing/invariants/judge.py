@@ -22,6 +22,8 @@ from saga.testing.invariants import (
     i15_one_decides,
     i16_shown_is_true,
     i17_cancel_holds,
+    i18_moments_hold,
+    i19_signals_once,
 )
 from saga.testing.invariants.record import Record, Violation
 
@@ -46,10 +48,12 @@ ALL: dict[str, Invariant] = {
     "I15": i15_one_decides.broken,
     "I16": i16_shown_is_true.broken,
     "I17": i17_cancel_holds.broken,
+    "I18": i18_moments_hold.broken,
+    "I19": i19_signals_once.broken,
 }
 
 
-_OF_HONEST = frozenset({"I1", "I2", "I3", "I4", "I6", "I7", "I10", "I16", "I17"})
+_OF_HONEST = frozenset({"I1", "I2", "I3", "I4", "I6", "I7", "I10", "I16", "I17", "I18"})
 """What holds only where no operator has stated what is not so."""
 _OF_PUNCTUAL = frozenset({"I1", "I4", "I6", "I16"})
 """What holds only where nothing lands later than its service declares; then I2, I3 and I14 ask for an alarm."""

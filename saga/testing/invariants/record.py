@@ -66,6 +66,36 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class SentSignal:
+    """A signal that its sender was told is sent. at: by the database's clock, when they were told."""
+
+    saga: str
+    name: str
+    payload: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MomentClaim:
+    """What the engine's row says of one moment, by the database's clock."""
+
+    step: str
+    kind: str
+    signal: object
+    due_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What lies between two requests of a saga: `before` leaves at least `seconds` after `behind` has landed."""
+
+    behind: str
+    before: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SagaClaim:
     """What the engine's rows say of one saga."""
 
@@ -76,6 +106,7 @@ class SagaClaim:
     park_cause: str | None
     alarm: str | None
     effects: tuple[EffectClaim, ...]
+    moments: tuple[MomentClaim, ...] = ()
 
     def step(self, effect: EffectClaim) -> Step[..., Any]:
         """The step's declaration."""
@@ -87,7 +118,8 @@ class Record:
     """All of one run. expects: by saga, the steps that must stand when it has completed, where that is known.
 
     honest: that every service kept its promises, so that nothing landed late. misled: of which an operator stated what
-    is not so; told: of which the truth came later. intrusions: writes and sends of whoever had no right to.
+    is not so; told: of which the truth came later. intrusions: writes and sends of whoever had no right to. pauses: by
+    saga, how far apart its requests must be. signals: what was sent.
     """
 
     ledger: Ledger
@@ -105,6 +137,8 @@ class Record:
     told: frozenset[str] = frozenset()
     cancelled: list[Cancelled] = field(default_factory=list[Cancelled])
     intrusions: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    signals: list[SentSignal] = field(default_factory=list[SentSignal])
+    pauses: dict[str, tuple[Pause, ...]] = field(default_factory=dict[str, tuple[Pause, ...]])
 
     @cached_property
     def lines(self) -> dict[str, list[Entry]]:

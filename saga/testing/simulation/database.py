@@ -12,7 +12,7 @@ from typing import Any
 from saga.core.model import Direction, EffectStatus, SagaStatus
 from saga.engine import Engine
 from saga.store.audit import Entry, broken_at
-from saga.testing.invariants.record import EffectClaim, SagaClaim
+from saga.testing.invariants.record import EffectClaim, MomentClaim, SagaClaim
 from saga.testing.simulation.ledger import Named
 from saga.testing.simulation.machine import Process
 from saga.testing.simulation.wire import (
@@ -120,10 +120,16 @@ class SimulatedDatabase:
                     row["attempt"], row["probes"], row["by_statement"], row["position"], doubted, row["intent_at"],
                 )
             )  # fmt: skip
+        moments: dict[Any, list[MomentClaim]] = {}
+        for row in self.rows("moment"):
+            moments.setdefault(row["saga_id"], []).append(
+                MomentClaim(row["step"], row["kind"], row["signal"], row["due_at"], row["ended_at"])
+            )
         return [
             SagaClaim(
                 row["key"], engine.definition(row["name"], row["version"]), SagaStatus(row["status"]),
                 Direction(row["direction"]), row["park_cause"], row["alarm"], tuple(effects.get(row["id"], [])),
+                tuple(moments.get(row["id"], [])),
             )
             for row in self.rows("saga")
         ]  # fmt: skip
@@ -144,7 +150,17 @@ class SimulatedDatabase:
 
     def texts(self) -> Iterator[str]:
         """Everything that is stored, as text."""
-        for table in ("saga", "effect", "evidence", "watch", "worker", "request", "audit"):
+        for table in (
+            "saga",
+            "effect",
+            "evidence",
+            "moment",
+            "signal",
+            "watch",
+            "worker",
+            "request",
+            "audit",
+        ):
             for row in self.rows(table):
                 yield json.dumps(row, default=str)
 

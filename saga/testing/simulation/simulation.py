@@ -11,17 +11,16 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from saga.call import Call
 from saga.core.model import Direction
-from saga.definition import SagaDefinition
 from saga.engine import Engine
 from saga.ports import Ports
-from saga.testing.invariants.record import Record, Shown
+from saga.testing.invariants.record import Record, SentSignal, Shown
 from saga.testing.simulation.chance import Chance
-from saga.testing.simulation.customers import customer
+from saga.testing.simulation.customers import Send, Start, customer, sender
 from saga.testing.simulation.database import SimulatedDatabase
 from saga.testing.simulation.desk import Desk
 from saga.testing.simulation.engine import CANARY, SimulatedEngine, engine_of
@@ -69,17 +68,6 @@ class Setting:
     pace: Pace = field(default_factory=Pace)
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A saga that a customer starts, and when. expects: the steps that stand when it has completed, where that is known."""
-
-    definition: SagaDefinition[Any, Any]
-    value: Any
-    key: str
-    at: float = 0.0
-    expects: frozenset[str] | None = None
-
-
 @dataclass
 class Simulation:
     """One run, from an empty database on. Read the ledger, `shown` and the rows when it has ended."""
@@ -107,6 +95,7 @@ class Simulation:
         self.desk = Desk(self)
         self.shown: list[Shown] = []
         self.starts: list[Start] = []
+        self.sent: list[SentSignal] = []
         self.failures: list[str] = []
         self.logged: list[str] = []
         self._quiet_from = 0.0
@@ -179,6 +168,12 @@ class Simulation:
             self._process(f"customer of {start.key}").begin(customer(self, start))
 
         self.machine.later(start.at, come)
+        for number, one in enumerate(start.sends):
+            process = self._process(f"sender {number} to {start.key}")
+            self.machine.later(start.at + one.at, partial(self._send, process, start, one))
+
+    def _send(self, process: Process, start: Start, one: Send) -> None:
+        process.begin(sender(self, start, one))
 
     def add_worker(self) -> Process:
         """One more worker, in a process of its own."""
@@ -207,6 +202,7 @@ class Simulation:
             rested, chain_faults=self.database.chain_faults(), unrest=self.database.unrest(), failures=self.failures,
             texts=self._texts, canary=CANARY, honest=not self.setting.lies, intrusions=self._intrusions(),
             misled=frozenset(self.desk.misled), told=frozenset(self.desk.told), cancelled=self.desk.cancelled,
+            pauses={s.key: s.pauses for s in self.starts}, signals=self.sent,
         )  # fmt: skip
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from saga.core.evidence import EvidenceKind
-from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
+from saga.core.model import DRAWN, Direction, EffectStatus, MomentKind, ParkCause, SagaStatus
 from saga.store.schema import metadata
 from saga.testing.store.messages import Values
 from saga.testing.store.rows import Ordered, Row, Table
@@ -22,6 +22,8 @@ _SAGA_STATUSES = frozenset(s.value for s in SagaStatus)
 _DIRECTIONS = frozenset(d.value for d in Direction)
 _CAUSES = frozenset(c.value for c in ParkCause) | {None}
 _EFFECT_STATUSES = frozenset(s.value for s in EffectStatus)
+_DRAWN = frozenset(k.value for k in DRAWN)
+_MOMENTS = frozenset(k.value for k in MomentKind)
 _KINDS = frozenset(k.value for k in EvidenceKind)
 _ENDED = frozenset({"completed", "compensated", "abandoned"})
 _SETTLED = frozenset({"succeeded", "refused", "not_executed", "accepted"})
@@ -62,6 +64,16 @@ CHECKS: dict[str, Checks] = {
         "ck_evidence_direction_known": _direction_known,
     },
     "tag": {},
+    "moment": {
+        "ck_moment_kind_known": lambda v: v["kind"] in _MOMENTS,
+        "ck_moment_value_when_drawn": lambda v: (v["kind"] in _DRAWN) is (v["value"] is not None),
+        "ck_moment_sleep_is_due": lambda v: v["kind"] != "sleep" or v["due_at"] is not None,
+        "ck_moment_signal_when_ended": lambda v: (
+            v["signal"] is None or (v["kind"] == "signal" and v["completion"] is not None)
+        ),
+        "ck_moment_completion_when_ended": lambda v: (v["completion"] is None) is (v["ended_at"] is None),
+    },
+    "signal": {},
     "watch": {"ck_watch_direction_known": _direction_known},
     "worker": {"ck_worker_state_known": lambda v: v["state"] in {"working", "draining"}},
     "request": {},
@@ -145,15 +157,15 @@ class EffectTable(Table):
         self.by_intent[values["intent_id"]] = row
 
 
-class EvidenceTable(Table):
-    """Evidence: by saga."""
+class OfSagaTable(Table):
+    """Evidence, moments, signals: by saga."""
 
     def __init__(self, *of: Any) -> None:
         super().__init__(*of)
         self.by_saga: dict[UUID, list[Row]] = {}
 
     def entered(self, row: Row, values: Values) -> None:
-        """Evidence never changes at all."""
+        """Its saga never changes."""
         self.by_saga.setdefault(values["saga_id"], []).append(row)
 
     def left(self, row: Row, values: Values) -> None:
@@ -180,7 +192,9 @@ class Tables:
         self.saga: SagaTable = _made(SagaTable, "saga")
         self.tag: Table = _made(Table, "tag")
         self.effect: EffectTable = _made(EffectTable, "effect")
-        self.evidence: EvidenceTable = _made(EvidenceTable, "evidence")
+        self.evidence: OfSagaTable = _made(OfSagaTable, "evidence")
+        self.moment: OfSagaTable = _made(OfSagaTable, "moment")
+        self.signal: OfSagaTable = _made(OfSagaTable, "signal")
         self.watch: WatchTable = _made(WatchTable, "watch")
         self.worker: Table = _made(Table, "worker")
         self.request: Table = _made(Table, "request")
@@ -190,5 +204,5 @@ class Tables:
 
     def every(self) -> list[Table]:
         """In the order of the schema."""
-        return [self.saga, self.tag, self.effect, self.evidence, self.watch, self.worker, self.request, self.audit,
-                self.setting, self.last_good]  # fmt: skip
+        return [self.saga, self.tag, self.effect, self.evidence, self.moment, self.signal, self.watch, self.worker,
+                self.request, self.audit, self.setting, self.last_good]  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from saga.store import acts, audit, leases, requests, sagas, starts, views, watches, witnesses
 from saga.store import statements as sql
 from saga.store.sql import Statement
+from tests.support.moments import MOMENT_CASES, put_waits
 from tests.support.stores import (
     FAR_AHEAD,
     LONG_AGO,
@@ -255,6 +256,7 @@ CASES = [
     case("there", witnesses.BY_KEY, {"key": "key 1 charge#1"},
          ok("SELECT 1", (*EFFECT, 1, "charge", NAME, 1, FAR_AHEAD.replace(year=2030)))),
     case("none", witnesses.BY_KEY, {"key": "x"}, ok("SELECT 0")),
+    *[case(*one) for one in MOMENT_CASES],
     # Frames.
     case("alone", "COMMIT", {}, Seen("COMMIT")),
     case("alone", "ROLLBACK", {}, Seen("ROLLBACK")),
@@ -289,6 +291,7 @@ async def lay_out(store: Store) -> None:
     told = {**told, "worker": None, "body": '{"by_hand": true}'}
     told.pop("saga")
     await store.put("evidence", told)
+    await put_waits(store)
     await store.put("watch", {"saga_id": saga_id(2), "step": "charge#1", "direction": "forward", "asked": 3,
                               "opened_at": LONG_AGO, "next_at": LONG_AGO, "until": LONG_AGO})  # fmt: skip
     asked = {"saga_id": saga_id(1), "step": "charge#1", "direction": "forward", "asked_by": "ann", "asked_at": LONG_AGO,

@@ -14,6 +14,12 @@ FILL = (
     "INSERT INTO saga.saga (id, name, version, key, status, input, input_hash, finished_at, wake_at)"
     " SELECT gen_random_uuid(), 'order', 1, n::text, 'completed', '1', '', now(), now() FROM generate_series(1, %s) n"
 )
+SLEEPERS = 100_000
+SLEEP = (
+    "INSERT INTO saga.saga (id, name, version, key, status, input, input_hash, wake_at)"
+    " SELECT gen_random_uuid(), 'order', 1, n::text, 'asleep', '1', '', now() + interval '3 days'"
+    " FROM generate_series(1, %s) n"
+)
 SERVED = {"names": ["order"], "versions": [1]}
 CLAIM = {**SERVED, "room": 20, "me": "00000000-0000-0000-0000-000000000001", "lane": 0}
 
@@ -36,8 +42,26 @@ def test_ended_sagas_are_not_read(
         connection.execute(sql.LIMITS.on("saga").encode(), {"ms": "5000"})
         explain = b"EXPLAIN (ANALYZE, BUFFERS) " + statement.on("saga").encode()
         plan = [line for (line,) in connection.execute(explain, parameters).fetchall()]
-    whole = next(
-        line for line in plan if "Buffers:" in line
-    )  # of the topmost node, which counts all below it
-    pages = sum(int(word.partition("=")[2]) for word in whole.split() if "=" in word)
-    assert pages < ENDED // 100, "\n".join(plan)
+    assert _pages(plan) < ENDED // 100, "\n".join(plan)
+
+
+def test_sleepers_are_not_read(database_url: str) -> None:
+    """A hundred thousand sagas that sleep for days cost an idle worker a few pages a round, and a claim nothing."""
+    looks: list[tuple[Statement, dict[str, object]]] = [
+        (sql.CLAIM, CLAIM),
+        (leases.DUE, {"limit": 1000}),
+        (leases.LOOK, {"reap": True}),
+    ]
+    with psycopg.connect(database_url) as connection:
+        connection.execute(SLEEP, (SLEEPERS,))
+        connection.execute(sql.LIMITS.on("saga").encode(), {"ms": "5000"})
+        for statement, parameters in looks:
+            explain = b"EXPLAIN (ANALYZE, BUFFERS) " + statement.on("saga").encode()
+            plan = [line for (line,) in connection.execute(explain, parameters).fetchall()]
+            assert _pages(plan) < 100, "\n".join(plan)
+
+
+def _pages(plan: list[str]) -> int:
+    """How many the topmost node has read, which counts all below it."""
+    whole = next(line for line in plan if "Buffers:" in line)
+    return sum(int(word.partition("=")[2]) for word in whole.split() if "=" in word)

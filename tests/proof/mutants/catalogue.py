@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants import sending, settling, storing, undoing, watching
+from tests.proof.mutants import sending, settling, storing, undoing, waiting, watching
 from tests.proof.mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -11,4 +11,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *undoing.MUTANTS,
     *storing.MUTANTS,
     *watching.MUTANTS,
+    *waiting.MUTANTS,
 )

@@ -58,6 +58,7 @@ SHORT_KEYS = Runs(("short-keys",), 15)
 ONCE = Runs(("once",), 25)
 LAGS = Runs(("lags",), 5)
 PATIENT = Runs(("patient",), 15)
+WAITS = Runs(("waits",), 15)
 LIARS = Runs(("liar", "liar-undone"), 25)
 
 

@@ -46,8 +46,8 @@ MUTANTS = (
         (
             Hunk(
                 RUNNER,
-                "done = self.submit(settled, intents=intents, saga=saga)",
-                "done = self.submit(NOTHING if intents else settled, intents=intents, saga=saga)",
+                "done = self.submit(settled, intents=intents, saga=saga, moments=moments)",
+                "done = self.submit(NOTHING if intents else settled, intents=intents, saga=saga, moments=moments)",
             ),
         ),
         runs=FULL,

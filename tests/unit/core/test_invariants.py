@@ -35,6 +35,7 @@ def test_a_sound_saga_breaks_nothing(saga: SagaRecord) -> None:
         (replace(FORWARD, effects=(replace(CHARGED, completion=None),)), "completion None"),
         (replace(FORWARD, effects=(replace(CHARGED, status=EffectStatus.DOUBT),)), "completion 1"),
         (replace(FORWARD, effects=(CHARGED, replace(CHARGED, step="ship#1"))), "completion 1 twice"),
+        (replace(FORWARD, ended=(2, 1)), "completion 1 twice"),
         (replace(COMPENSATED, effects=(CHARGED,)), "the undo of charge#1 did not land"),
         (
             replace(COMPENSATED, effects=(CHARGED, replace(REFUNDED, status=EffectStatus.REFUSED))),

@@ -67,6 +67,7 @@ def test_a_customer_hears_only_what_is_proven(status: SagaStatus, cause: EndCaus
         (SagaStatus.COMPENSATED, EndCause.CANCELLED): View.DECLINED,
         (SagaStatus.COMPENSATED, EndCause.NOT_EXECUTED): View.TRY_AGAIN,
         (SagaStatus.COMPENSATED, EndCause.DEADLINE): View.TRY_AGAIN,
+        (SagaStatus.COMPENSATED, EndCause.TIMED_OUT): View.TRY_AGAIN,
     }
     if status is SagaStatus.COMPLETED:
         assert view_of(status, cause) is View.CONFIRMED

@@ -15,9 +15,11 @@ _FILES = (
     "journal",
     "last_good",
     "leases",
+    "moments",
     "outcomes",
     "requests",
     "sagas",
+    "signals",
     "views",
     "watches",
 )

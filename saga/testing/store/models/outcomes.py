@@ -34,13 +34,13 @@ _FIRST_ASKED_S = 10.0
 _EFFECT = itemgetter("saga_id", "step", "direction")
 
 
-def _unnested(p: Values, columns: Sequence[str]) -> Iterator[Values]:
+def unnested(p: Values, columns: Sequence[str]) -> Iterator[Values]:
     """`unnest` of several arrays side by side, a dict a line."""
     for line in zip(*[p[column] for column in columns], strict=True):
         yield dict(zip(columns, line, strict=True))
 
 
-def _held(t: Transaction, p: Values, saga_id: object, epoch: int) -> Values | None:
+def held(t: Transaction, p: Values, saga_id: object, epoch: int) -> Values | None:
     """The saga's row as it is seen, if the claim still holds."""
     v = t.find(t.tables.saga, saga_id)
     if v is None or v["epoch"] != epoch or v["lane"] != p["lane"] or v["owner"] != p["me"]:
@@ -53,11 +53,11 @@ def outcomes(t: Transaction, p: Values) -> Course:
     """A row that comes twice is written once, as its first."""
     news: dict[Line, Values] = {}
     found: list[Found] = []
-    for u in _unnested(p, _OUTCOME):
+    for u in unnested(p, _OUTCOME):
         effect = (u["saga"], u["step"], u["direction"])
         for row, e in t.under(t.tables.effect, effect):
             same = e["attempt"] == u["attempt"] and effect not in news
-            if same and _held(t, p, u["saga"], u["epoch"]) is not None:
+            if same and held(t, p, u["saga"], u["epoch"]) is not None:
                 as_json(u["result"])
                 as_json(u["error"])
                 news[effect] = u
@@ -81,8 +81,8 @@ def _settled(t: Transaction, e: Values, u: Values) -> Values:
 
 def _intents(t: Transaction, p: Values) -> Iterator[Values]:
     """The intents whose saga may take them."""
-    for u in _unnested(p, _INTENT):
-        s = _held(t, p, u["saga"], u["epoch"])
+    for u in unnested(p, _INTENT):
+        s = held(t, p, u["saga"], u["epoch"])
         if s is None:
             continue
         backward = u["direction"] == "backward"
@@ -148,9 +148,9 @@ def _sent_again(t: Transaction, p: Values, e: Values, u: Values) -> Values:
 @models(sql.WATCHES, "ae52844a")
 def watches(t: Transaction, p: Values) -> Course:
     """New watches of sagas whose claim holds."""
-    held = [u for u in _unnested(p, _WATCH) if _held(t, p, u["saga"], u["epoch"]) is not None]
+    claimed = [u for u in unnested(p, _WATCH) if held(t, p, u["saga"], u["epoch"]) is not None]
     count = 0
-    for u in held:
+    for u in claimed:
         watch = {
             "saga_id": u["saga"], "step": u["step"], "direction": u["direction"], "opened_at": t.now, "asked": 0,
             "next_at": t.now + timedelta(seconds=min(_FIRST_ASKED_S, u["seconds"])),
@@ -171,7 +171,7 @@ def sagas(t: Transaction, p: Values) -> Course:
         held = s["epoch"] == u["epoch"] and s["lane"] == lane and s["owner"] == me
         return held and (u["seen"] is None or u["seen"] == s["inbox"])
 
-    for u in _unnested(p, _SAGA):
+    for u in unnested(p, _SAGA):
         for row, s in t.under(t.tables.saga, u["saga"]):
             if u["saga"] not in news and fits(s, u):
                 _read_json(s, u)
@@ -220,7 +220,7 @@ def _moved(t: Transaction, s: Values, u: Values) -> Values:
 def evidence(t: Transaction, p: Values) -> Course:
     """Whoever saw it, and once."""
     count = 0
-    for u in _unnested(p, _EVIDENCE):
+    for u in unnested(p, _EVIDENCE):
         seen = {
             "id": u["id"], "saga_id": u["saga"], "step": u["step"], "direction": u["direction"],
             "attempt": u["attempt"], "kind": u["kind"], "at": t.now, "worker": p["me"], "body": as_json(u["body"]),
