@@ -82,9 +82,9 @@ bench: .venv/stamp ## the same with a million finished sagas, sleepers, take-ove
 	@.venv/bin/python -m benchmarks
 
 .PHONY: growth
-growth: .venv/stamp ## what a saga costs as history, sleepers, steps and workers grow: measured, and drawn into docs/pictures
-	@.venv/bin/python -m benchmarks.growth docs/pictures/growth.json
-	@.venv-peers/bin/python -m benchmarks.peers.plots docs/pictures/growth.json docs/pictures
+growth: .venv/stamp ## what a saga costs as history, sleepers, steps and workers grow: measured, and drawn into docs/growth
+	@.venv/bin/python -m benchmarks.growth docs/growth/figures.json
+	@.venv-peers/bin/python -m benchmarks.peers.plots docs/growth/figures.json docs/growth
 
 .PHONY: peers
 peers: .venv/stamp ## what the peers of the benchmark need, in .venv-peers (and Restate's server, where there is npm)

@@ -35,7 +35,7 @@ def draw(name: str, series: dict[str, Any], directory: Path) -> None:
     axes.set_ylabel(series["measured"])
     axes.set_title(series["about"], fontsize=8, loc="right", color="#666666")
     axes.grid(axis="y", alpha=0.3)
-    figure.savefig(directory / f"growth-{name}.svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(directory / f"{name}.svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import runpy
@@ -73,3 +74,20 @@ def test_a_picture_needs_nothing_from_elsewhere(picture: Path) -> None:
     assert names <= {"svg", "g", "title", "rect", "line", "polygon", "circle", "text"}
     assert not [a for e in root.iter() for a in e.attrib if a.endswith(("href", "src"))]
     assert root.findtext(".//{http://www.w3.org/2000/svg}title")
+
+
+def test_each_curve_of_growth_is_shown_and_was_measured() -> None:
+    """What `make growth` has written, all of it and nothing else, is on the page of performance; nothing in it is loaded from elsewhere."""
+    curves = sorted((DOCS / "growth").glob("*.svg"))
+    measured = json.loads((DOCS / "growth" / "figures.json").read_text())
+    page = (DOCS / "performance.md").read_text()
+    assert {path.stem for path in curves} == set(measured)
+    for curve in curves:
+        assert f"(growth/{curve.name})" in page
+        links = [
+            v
+            for e in ET.fromstring(curve.read_text()).iter()
+            for a, v in e.attrib.items()
+            if a.endswith("href")
+        ]
+        assert all(link.startswith("#") for link in links)
