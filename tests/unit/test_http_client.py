@@ -63,7 +63,7 @@ async def test_a_bad_minute_of_a_service_costs_no_connection_for_good() -> None:
 
     async def give_up() -> None:
         current_call.set(Call.fake(timeout="30ms"))
-        with pytest.raises(httpx.TimeoutException):
+        with pytest.raises((httpx.TimeoutException, NotExecuted)):  # on a busy machine before it was sent
             await http.get("/")
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
