@@ -40,13 +40,14 @@ from saga.errors import (
 from saga.handle import Handle, SagaView
 from saga.moments import new_uuid, now, random, sleep
 from saga.parallel import together
-from saga.service import Retry, Service
+from saga.service import Breaker, Retry, Service
 from saga.signals import Signal
 from saga.steps import Compensation, Step, step
 
 __all__ = [
     "AlreadyEnded",
     "Answer",
+    "Breaker",
     "Call",
     "Compensation",
     "DatabaseUnreachable",

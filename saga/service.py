@@ -1,4 +1,4 @@
-"""`Service`: what an outside system promises; `Retry`: how often a step is attempted.
+"""`Service`: what an outside system promises; `Breaker`: when it is let alone; `Retry`: how often a step is attempted.
 
 Rules that hold here: every default is pessimistic, so that a service of which nothing is said is never sent
 the same thing twice; durations and statuses are parsed here, once, and the rules of `saga.core` see only
@@ -13,6 +13,7 @@ from datetime import timedelta
 from os import PathLike
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
+from saga.core import breaker as breakers
 from saga.core import retry
 from saga.core.durations import Duration, parse
 from saga.core.promises import Promises, Remembers
@@ -63,6 +64,34 @@ def _signs(owner: str, name: str, given: Iterable[Status]) -> tuple[Sign, ...]:
         raise DefinitionError([f"{owner}: {name}: {error}"]) from None
 
 
+class Breaker:
+    """When a service that fails is let alone, by all workers (docs/breakers.md).
+
+    Args:
+        failures: so many in a row, without one answer between them, open it. A failure is an unknown outcome or one
+            that was not executed; a refusal is an answer.
+        within: they count together when the first and the last are no farther apart.
+        cool_down: so long nobody calls an open service; then canaries find out whether it is back.
+
+    Raises:
+        DefinitionError: failures is no whole number above zero, or a duration is none, or not longer than nothing.
+    """
+
+    def __init__(self, failures: int = 5, within: Duration = "30s", cool_down: Duration = "20s") -> None:
+        wrong: list[str] = []
+        if type(failures) is not int or failures < 1:
+            wrong.append(f"Breaker: failures is a whole number above zero, such as 5, not {failures!r}")
+        times = {"within": duration("Breaker", "within", within),
+                 "cool_down": duration("Breaker", "cool_down", cool_down)}  # fmt: skip
+        wrong += [f"Breaker: {name} must be longer than nothing" for name, t in times.items() if not t]
+        if wrong:
+            raise DefinitionError(wrong)
+        self.rules = breakers.Rules(failures, times["within"], times["cool_down"])
+
+    def __repr__(self) -> str:
+        return f"Breaker({self.rules})"
+
+
 class Service:
     """The outside system that steps call, and what it promises (source: its documentation).
 
@@ -84,6 +113,7 @@ class Service:
         voids_by_key: whether a probe can ask it to void a key for good, when the effect is not wanted (S15).
         classify: exception -> `Refused`, `NotExecuted`, `Unknown`, or None for unknown. One that knows HTTP
             replies, such as `saga.http.classify`, is read by the statuses above.
+        breaker: when it is let alone; None: only when an operator says so.
 
     Raises:
         DefinitionError: a duration or a status that is none, or a word that `remembers` does not know.
@@ -107,6 +137,7 @@ class Service:
         replays_5xx: bool = False,
         voids_by_key: bool = False,
         classify: Classify | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         owner = f"service {name}"
         if remembers not in set(Remembers):
@@ -116,6 +147,7 @@ class Service:
         self.name = name
         self.key_scope = key_scope
         self.classify = classify
+        self.breaker = None if breaker is None else breaker.rules
         self.promises = Promises(
             remembers=Remembers(remembers),
             key_lifetime=None if key_lifetime is None else duration(owner, "key_lifetime", key_lifetime),
@@ -135,7 +167,13 @@ class Service:
 
     @classmethod
     def from_profile(
-        cls, profile: str, *, name: str, classify: Classify | None = None, **overrides: Unpack[Overrides]
+        cls,
+        profile: str,
+        *,
+        name: str,
+        classify: Classify | None = None,
+        breaker: Breaker | None = None,
+        **overrides: Unpack[Overrides],
     ) -> Service:
         """The service that a shipped profile describes, such as "stripe-v1"; `overrides` win over it.
 
@@ -143,12 +181,13 @@ class Service:
             profile: one of `saga.profiles.shipped()`.
             name: as for `Service`.
             classify: as for `Service`; without one no reply is read.
+            breaker: as for `Service`.
             overrides: promises by name, such as what a contract with the provider says.
 
         Raises:
             DefinitionError: there is no such profile, or it leaves open what must be said here.
         """
-        return cls._of(files.load(profile), name, classify, dict(overrides))
+        return cls._of(files.load(profile), name, classify, dict(overrides), breaker)
 
     @classmethod
     def from_file(
@@ -157,6 +196,7 @@ class Service:
         *,
         name: str,
         classify: Classify | None = None,
+        breaker: Breaker | None = None,
         **overrides: Unpack[Overrides],
     ) -> Service:
         """The service that a profile of your own describes; see `from_profile` and docs/your-provider.md.
@@ -164,11 +204,16 @@ class Service:
         Raises:
             DefinitionError: the file is no profile, has a field that no profile has, or leaves something open.
         """
-        return cls._of(files.read(path), name, classify, dict(overrides))
+        return cls._of(files.read(path), name, classify, dict(overrides), breaker)
 
     @classmethod
     def _of(
-        cls, profile: files.Profile, name: str, classify: Classify | None, overrides: dict[str, Any]
+        cls,
+        profile: files.Profile,
+        name: str,
+        classify: Classify | None,
+        overrides: dict[str, Any],
+        breaker: Breaker | None = None,
     ) -> Service:
         left = [why for what, why in profile.undecided.items() if what not in overrides]
         if left:
@@ -176,7 +221,7 @@ class Service:
         stale = profile.stale()
         if stale is not None:
             warnings.warn(f"service {name}: {stale}", DefinitionWarning, stacklevel=3)
-        return cls(name, classify=classify, **{**profile.promises, **overrides})
+        return cls(name, classify=classify, breaker=breaker, **{**profile.promises, **overrides})
 
     def proves(self, error: BaseException) -> Proof:
         """What an exception proves of a request to this service: its classifier's word, by its promises."""
