@@ -24,6 +24,7 @@ def upgrade() -> None:
     _moment(schema)
     _request(schema)
     _saga(schema)
+    _service(schema)
     _setting(schema)
     _signal(schema)
     _tag(schema)
@@ -323,6 +324,14 @@ def _saga(schema: str) -> None:
         postgresql_where=sa.text("status = 'asleep'"),
     )
     op.create_index(
+        "ix_saga_held",
+        "saga",
+        ["waiting_for", "wake_at"],
+        unique=False,
+        schema=schema,
+        postgresql_where=sa.text("status = 'asleep' AND starts_with(waiting_for, 'service ')"),
+    )
+    op.create_index(
         "ix_saga_owner",
         "saga",
         ["owner"],
@@ -353,6 +362,35 @@ def _saga(schema: str) -> None:
         unique=False,
         schema=schema,
         postgresql_where=sa.text("status = 'ready'"),
+    )
+
+
+def _service(schema: str) -> None:
+    op.create_table(
+        "service",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="closed", nullable=False),
+        sa.Column("turn", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("cool_down", sa.Interval(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("wave", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("taken", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("passed", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("held_by", sa.Text(), nullable=True),
+        sa.Column("held_because", sa.Text(), nullable=True),
+        sa.Column("held_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(held_by IS NULL) = (held_because IS NULL)", name=op.f("ck_service_hold_has_a_reason")
+        ),
+        sa.CheckConstraint(
+            "state = 'closed' OR next_at IS NOT NULL", name=op.f("ck_service_next_while_not_closed")
+        ),
+        sa.CheckConstraint("state IN ('closed', 'open', 'half_open')", name=op.f("ck_service_state_known")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_service")),
+        schema=schema,
+        postgresql_with={"fillfactor": "50"},
     )
 
 

@@ -72,7 +72,7 @@ LOOK = Statement(
     " EXISTS (SELECT FROM {s}.watch WHERE next_at <= now()),"
     " %(reap)s AND EXISTS (SELECT FROM {s}.worker WHERE beat < now() - lease),"
     " %(reap)s AND EXISTS (SELECT FROM {s}.saga s WHERE s.status = 'running'"
-    " AND NOT EXISTS (SELECT FROM {s}.worker w WHERE w.id = s.owner))",
+    " AND NOT EXISTS (SELECT FROM {s}.worker w WHERE w.id = s.owner)), EXISTS (SELECT FROM {s}.service)",
 )
 
 
@@ -90,13 +90,17 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a round has to do. due_in: seconds until the next sleeper is due, None while nobody sleeps."""
+    """What a round has to do. due_in: seconds until the next sleeper is due, None while nobody sleeps.
+
+    services: whether any was ever opened or held.
+    """
 
     due_in: float | None
     asked: bool
     watched: bool
     silent: bool
     orphaned: bool
+    services: bool
 
 
 async def register(connection: Connection, schema: str, worker: Registration) -> None:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON
 
+from saga.core.breaker import State
 from saga.core.evidence import EvidenceKind
 from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
 from saga.store import waits
@@ -55,6 +56,7 @@ def metadata(schema: str = "saga") -> MetaData:
         waits.signal,
         _watch,
         _worker,
+        _service,
         _request,
         _audit,
         _setting,
@@ -122,6 +124,12 @@ def _saga_rules() -> list[CheckConstraint | Index]:
         CheckConstraint("purged_at IS NULL OR finished_at IS NOT NULL", name="purged_after_end"),
         Index("ix_saga_ready", "wake_at", postgresql_where=text("status = 'ready'")),
         Index("ix_saga_asleep", "wake_at", postgresql_where=text("status = 'asleep'")),
+        Index(
+            "ix_saga_held",
+            "waiting_for",
+            "wake_at",
+            postgresql_where=text("status = 'asleep' AND starts_with(waiting_for, 'service ')"),
+        ),
         Index("ix_saga_owner", "owner", postgresql_where=text("status = 'running'")),
         Index("ix_saga_parked", "park_cause", postgresql_where=text("status = 'parked'")),
         Index("ix_saga_alarm", "id", postgresql_where=text("alarm IS NOT NULL")),
@@ -236,6 +244,31 @@ def _worker(made: MetaData) -> Table:
         when("beat", nullable=False, now=True),
         CheckConstraint("state IN ('working', 'draining')", name="state_known"),
         postgresql_with={"fillfactor": "50"},  # room for HOT updates: `beat` is never indexed
+    )
+
+
+def _service(made: MetaData) -> Table:
+    """How services stand that were ever opened or held: the breaker that all workers share, and an operator's hold."""
+    return Table(
+        "service",
+        made,
+        Column("name", Text, primary_key=True),
+        Column("state", Text, nullable=False, server_default=State.CLOSED.value),
+        Column("turn", BigInteger, nullable=False, server_default="0"),
+        _when("since"),
+        Column("reason", Text, nullable=False, server_default=""),
+        Column("cool_down", Interval, nullable=False),
+        _when("next_at"),
+        Column("wave", Integer, nullable=False, server_default="0"),
+        Column("taken", Integer, nullable=False, server_default="0"),
+        Column("passed", Integer, nullable=False, server_default="0"),
+        Column("held_by", Text),
+        Column("held_because", Text),
+        _when("held_at"),
+        _one_of("state", State),
+        CheckConstraint("(held_by IS NULL) = (held_because IS NULL)", name="hold_has_a_reason"),
+        CheckConstraint("state = 'closed' OR next_at IS NOT NULL", name="next_while_not_closed"),
+        postgresql_with={"fillfactor": "50"},
     )
 
 

@@ -38,6 +38,7 @@ CLAIMLESS = {
     "claim": "makes the claim; takes only what is ready",
     "orphans": "takes only from owners without a row",
     "due": "takes only what sleeps, and so has no owner",
+    "service_release": "takes only what sleeps until its service lets it in",
     "wake": "anybody may wake: it counts the inbox and never touches owner or direction",
     "signal_wake": "the same of a signal; it leaves alone what nothing can reach any more",
     "alarm": "rings whoever owns it, and moves nothing",

@@ -26,7 +26,7 @@ SCHEMA = "saga"
 NAME = "shop"
 LONG_AGO, FAR_AHEAD = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
 TABLES = (
-    "saga", "tag", "effect", "evidence", "moment", "signal", "watch", "worker", "request", "audit", "last_good",
+    "saga", "tag", "effect", "evidence", "moment", "signal", "watch", "worker", "service", "request", "audit", "last_good",
 )  # fmt: skip
 PATIENCE_S = 20.0
 Values = dict[str, Any]

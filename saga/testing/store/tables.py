@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from saga.core.breaker import State
 from saga.core.evidence import EvidenceKind
 from saga.core.model import DRAWN, Direction, EffectStatus, MomentKind, ParkCause, SagaStatus
 from saga.store.schema import metadata
@@ -24,6 +25,7 @@ _CAUSES = frozenset(c.value for c in ParkCause) | {None}
 _EFFECT_STATUSES = frozenset(s.value for s in EffectStatus)
 _DRAWN = frozenset(k.value for k in DRAWN)
 _MOMENTS = frozenset(k.value for k in MomentKind)
+_SERVICE_STATES = frozenset(s.value for s in State)
 _KINDS = frozenset(k.value for k in EvidenceKind)
 _ENDED = frozenset({"completed", "compensated", "abandoned"})
 _SETTLED = frozenset({"succeeded", "refused", "not_executed", "accepted"})
@@ -76,6 +78,11 @@ CHECKS: dict[str, Checks] = {
     "signal": {},
     "watch": {"ck_watch_direction_known": _direction_known},
     "worker": {"ck_worker_state_known": lambda v: v["state"] in {"working", "draining"}},
+    "service": {
+        "ck_service_state_known": lambda v: v["state"] in _SERVICE_STATES,
+        "ck_service_hold_has_a_reason": lambda v: (v["held_by"] is None) is (v["held_because"] is None),
+        "ck_service_next_while_not_closed": lambda v: v["state"] == "closed" or v["next_at"] is not None,
+    },
     "request": {},
     "audit": {},
     "setting": {},
@@ -197,6 +204,7 @@ class Tables:
         self.signal: OfSagaTable = _made(OfSagaTable, "signal")
         self.watch: WatchTable = _made(WatchTable, "watch")
         self.worker: Table = _made(Table, "worker")
+        self.service: Table = _made(Table, "service")
         self.request: Table = _made(Table, "request")
         self.audit: Table = _made(Table, "audit")
         self.setting: Table = _made(Table, "setting")
@@ -205,4 +213,4 @@ class Tables:
     def every(self) -> list[Table]:
         """In the order of the schema."""
         return [self.saga, self.tag, self.effect, self.evidence, self.moment, self.signal, self.watch, self.worker,
-                self.request, self.audit, self.setting, self.last_good]  # fmt: skip
+                self.service, self.request, self.audit, self.setting, self.last_good]  # fmt: skip

@@ -197,8 +197,8 @@ CASES = [
     case("one", leases.ORPHANS, {"limit": 5}, ok("UPDATE 1", (saga_id(2),))),
     case("no room", leases.ORPHANS, {"limit": 0}, ok("UPDATE 0")),
     case("one", leases.DUE, {"limit": 5}, ok("UPDATE 1", (saga_id(5),))),
-    case("overdue", leases.LOOK, {"reap": False}, ok("SELECT 1", (timedelta(0), True, True, False, False))),
-    case("the dead, too", leases.LOOK, {"reap": True}, ok("SELECT 1", (timedelta(0), True, True, True, True))),
+    case("overdue", leases.LOOK, {"reap": False}, ok("SELECT 1", (timedelta(0), True, True, False, False, False))),
+    case("the dead, too", leases.LOOK, {"reap": True}, ok("SELECT 1", (timedelta(0), True, True, True, True, False))),
     # Wake-ups and alarms.
     case("asleep", sagas.WAKE, {"id": saga_id(5)}, ok("UPDATE 1", ("ready",))),
     case("parked", sagas.WAKE, {"id": saga_id(4)}, ok("UPDATE 1", ("ready",))),

@@ -19,6 +19,7 @@ _FILES = (
     "outcomes",
     "requests",
     "sagas",
+    "services",
     "signals",
     "views",
     "watches",

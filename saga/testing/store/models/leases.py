@@ -95,11 +95,14 @@ def due(t: Transaction, p: Values) -> Course:
     return returned(Tag.UPDATE, [(v["id"],) for _, v in locked])
 
 
-@models(sql.LOOK, "6af5ba3a")
+@models(sql.LOOK, "bf023209")
 def look(t: Transaction, p: Values) -> Result:
     """Until the first sleeper is due, and what else there is to do."""
     asleep = (v["wake_at"] - t.now for row, v in t.tables.saga.asleep.due(None) if t.sees(row) is v)
     asked = any(v["taken_at"] is None and v["expires_at"] > t.now for _, v in t.all(t.tables.request))
     watched = any(t.sees(row) is v for row, v in t.tables.watch.next.due(t.now))
     silent = p["reap"] and any(_silent(t, v) for _, v in t.all(t.tables.worker))
-    return selected([(next(asleep, None), asked, watched, silent, p["reap"] and bool(_orphaned(t)))])
+    return selected(
+        [(next(asleep, None), asked, watched, silent, p["reap"] and bool(_orphaned(t)),
+         bool(t.tables.service.rows))]
+    )  # fmt: skip
