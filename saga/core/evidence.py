@@ -92,11 +92,15 @@ class Intended:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """An attempt came to an end for its sender, in time or late (S25)."""
+    """An attempt came to an end for its sender, in time or late (S25).
+
+    excused: its service was open when it failed, so it counts against no budget of attempts.
+    """
 
     attempt: int
     outcome: Outcome
     late: EvidenceKind = EvidenceKind.REPLY
+    excused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +187,9 @@ def encode(evidence: Evidence) -> tuple[EvidenceKind, int, dict[str, Any]]:
     match evidence:
         case Intended(attempt, at, deadline):
             return EvidenceKind.INTENT, attempt, {"at": at.isoformat(), "deadline": deadline.isoformat()}
-        case Replied(attempt, outcome, late):
-            return late, attempt, {"outcome": word(outcome), **asdict(outcome)}
+        case Replied(attempt, outcome, late, excused):
+            body = {"outcome": word(outcome), **asdict(outcome)}
+            return late, attempt, body | ({"excused": True} if excused else {})
         case Lost(attempt):
             return EvidenceKind.LOST, attempt, {}
         case Probed(attempt, answer, phase, at):
@@ -211,8 +216,8 @@ def decode(kind: str, attempt: int, body: dict[str, Any]) -> Evidence:
         case EvidenceKind.INTENT:
             return Intended(attempt, _time(rest["at"]), _time(rest["deadline"]))
         case EvidenceKind.REPLY | EvidenceKind.LATE_REPLY | EvidenceKind.WEBHOOK:
-            outcome = _OUTCOMES[rest.pop("outcome")](**rest)
-            return Replied(attempt, outcome, EvidenceKind(kind))
+            kind_of, excused = _OUTCOMES[rest.pop("outcome")], rest.pop("excused", False)
+            return Replied(attempt, kind_of(**rest), EvidenceKind(kind), excused)
         case EvidenceKind.LOST:
             return Lost(attempt)
         case EvidenceKind.PROBE:

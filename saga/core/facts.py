@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from saga.core.evidence import Evidence, NotFound, Pending, ProbeAnswer, Probed, RetryAsked, SaidRefused
+from saga.core.evidence import (
+    Evidence,
+    Intended,
+    NotFound,
+    Pending,
+    ProbeAnswer,
+    Probed,
+    Replied,
+    RetryAsked,
+    SaidRefused,
+)
 from saga.core.model import Direction, Hint, NotExecuted, Outcome, Refused, Succeeded, Unknown
 from saga.core.promises import InDoubt, Kind, Policy, Promises
 from saga.core.verdict import STATEMENT, Verdict, outcomes, verdict
@@ -89,7 +99,8 @@ class EffectFacts:
     doubt_since: when the doubt that has a budget began; an operator's retry begins it anew.
     quiet_from: when every request under the key must have landed; None while a body or a thread of this
     worker has not returned (S11). key_expires: end of the key's life. ended: when the newest attempt came to
-    its end.
+    its end. let_alone: the service is open or held, so no budget of time runs. let_in_since: when it was closed again;
+    they begin anew with what is done after that (docs/breakers.md).
     """
 
     direction: Direction
@@ -102,6 +113,8 @@ class EffectFacts:
     key_expires: datetime | None = None
     doubt_since: datetime | None = None
     ended: datetime | None = None
+    let_alone: bool = False
+    let_in_since: datetime | None = None
     found: Verdict = field(init=False)
     ends: dict[int, Outcome] = field(init=False, compare=False)
     """What each attempt says of itself."""
@@ -113,6 +126,12 @@ class EffectFacts:
         object.__setattr__(self, "found", verdict(self.evidence, self.promises, self.policy))
         object.__setattr__(self, "ends", outcomes(self.evidence))
         object.__setattr__(self, "attempts", max(self.ends, default=0))
+
+    @property
+    def counted(self) -> int:
+        """How many attempts count against the budget: one that failed while its service was open does not."""
+        excused = {e.attempt for e in self.evidence if isinstance(e, Replied) and e.excused}
+        return self.attempts - len(excused)
 
     @property
     def probes(self) -> int:
@@ -127,6 +146,8 @@ class EffectFacts:
         asked: list[Probed] = []
         for item in self.evidence:
             match item:
+                case Probed(at=at) if self.let_in_since is not None and at < self.let_in_since:
+                    pass
                 case Probed():
                     asked.append(item)
                 case RetryAsked():
@@ -137,12 +158,18 @@ class EffectFacts:
 
     @property
     def budget_from(self) -> datetime | None:
-        """When the present budget began: with the doubt, or with an operator's retry."""
+        """When the present budget began: with the doubt, with an operator's retry, or with the first thing that was done
+        after its service was closed again; None: it has not begun yet.
+        """
         asked = [e.at for e in self.evidence if isinstance(e, RetryAsked)]
         begun = self.doubt_since
         if self.direction is Direction.BACKWARD and begun is None:
             begun = self.first_intent
-        return max([*asked, *([begun] if begun is not None else [])], default=None)
+        start = max([*asked, *([begun] if begun is not None else [])], default=None)
+        if start is None or self.let_in_since is None or start >= self.let_in_since:
+            return start
+        done = [e.at for e in self.evidence if isinstance(e, Intended | Probed) and e.at >= self.let_in_since]
+        return min(done, default=None)
 
     def last_probe(self) -> Probed | None:
         """The newest probe asked since the newest attempt, or None."""
@@ -193,7 +220,7 @@ def _means(effect: EffectFacts, want: Want) -> Means:
     # S17: once a later attempt was refused, resending says nothing about the one in doubt. And when the attempts
     # are used up, each further send would only put off the quiet in which a probe can tell (S16).
     newest = effect.ends.get(effect.attempts)
-    used_up = effect.direction is Direction.FORWARD and effect.attempts >= policy.retry.attempts
+    used_up = effect.direction is Direction.FORWARD and effect.counted >= policy.retry.attempts
     pointless = isinstance(newest, Refused) or _replayed(effect) or (used_up and policy.can_probe)
     resendable = effect.promises.dedups and not pointless
     match (policy.can_probe, resendable):
@@ -216,18 +243,20 @@ def _retry_budget(effect: EffectFacts, now: datetime) -> Budget:
     if _replayed(effect):
         return Budget.SPENT
     if effect.direction is Direction.BACKWARD:  # S29: no attempt budget; time is its budget
+        if effect.let_alone:
+            return Budget.LEFT
         start = effect.budget_from
         return _spent(start is not None and now - start > effect.policy.settle_within)
     retry = effect.policy.retry
     over = False
     if retry.give_up is not None and effect.first_intent is not None:
         over = now - effect.first_intent > retry.give_up
-    return _spent(over or effect.attempts >= retry.attempts)
+    return _spent(over or effect.counted >= retry.attempts)
 
 
 def _doubt_budget(effect: EffectFacts, now: datetime) -> Budget:
     start = effect.budget_from
-    if start is None:
+    if start is None or effect.let_alone:
         return Budget.LEFT
     last = effect.last_probe()
     if last is not None and isinstance(last.answer, Pending):  # S21: "pending" has a budget of its own

@@ -21,7 +21,7 @@ from tests.support.worlds import ByHand, World
 
 ME = {"me": worker_id(0), "lane": 0}
 CLAIM = (sql.CLAIM, {**ME, "room": 9, "names": [NAME], "versions": [1]})
-TEXTS_OF_CHECKS = ""
+TEXTS_OF_CHECKS = "81aa1d2f"
 
 
 @pytest.fixture

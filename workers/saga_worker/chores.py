@@ -17,11 +17,12 @@ import psycopg
 from saga.core.evidence import Evidence
 from saga.core.promises import Kind
 from saga.logs import log
-from saga.store import last_good, leases, sagas, signals, wakeups
+from saga.store import last_good, leases, sagas, services, signals, wakeups
 from saga.store.connections import Connection, reusable
 from saga.store.last_good import Keep, Kept
 from saga.store.patience import answering, connect_within
 from saga.store.sagas import Recorded, SagaRow
+from saga.store.services import ServiceRow
 from saga.store.signals import SignalRow
 from saga_worker.effects import LiveEffect
 from saga_worker.requests import serve_requests
@@ -108,6 +109,10 @@ class Chores:
         """What reads returned last."""
         return await self._patiently(lambda c: last_good.find(c, self._worker.schema, hashes))
 
+    async def change_service(self, name: str, act: Callable[[ServiceRow], ServiceRow]) -> ServiceRow:
+        """Change how a service stands; how it stands then."""
+        return await self._patiently(lambda c: services.change(c, self._worker.schema, name, act))
+
     async def run(self) -> None:
         """Do the rounds until cancelled."""
         listener = asyncio.create_task(self._listen(), name="saga-listener")
@@ -126,6 +131,8 @@ class Chores:
         due = self._worker.pace.round if found.due_in is None else found.due_in
         if due <= 0 and await leases.ready_due(connection, schema):
             self._worker.memory.poke()
+        if found.services:
+            await self._worker.services.round(connection)
         if found.asked:
             await serve_requests(connection, self._worker)
         if found.watched:

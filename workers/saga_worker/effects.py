@@ -67,6 +67,7 @@ class LiveEffect:
     unwritten: settled, and the database does not know yet.
     late: it landed after it was settled otherwise. silent: settled by silence, a watch is to be opened.
     surplus: further effects under its key. untold: a reply that no commit of ours has carried yet.
+    held: the service that it waits for.
     wish: what its call wants of last good values. stand_in: the one that takes the place of its failure, recorded with it.
     """
 
@@ -101,6 +102,7 @@ class LiveEffect:
     parked: Parking | None = None
     unwanted: bool = False
     waiting_until: datetime | None = None
+    held: str | None = None
     unwritten: bool = False
     untold: Replied | None = None
     wish: Wish | None = None

@@ -116,4 +116,7 @@ def check_end(plan: tuple[str, ...] | None, effects: Iterable[LiveEffect]) -> No
 
 
 def _records(effects: Iterable[LiveEffect]) -> tuple[EffectRecord, ...]:
-    return tuple(EffectRecord(e.identity, e.direction, e.status, e.attempt, e.completion) for e in effects)
+    """Those that have a row: one that waited for its service, and was never sent, has none."""
+    return tuple(
+        EffectRecord(e.identity, e.direction, e.status, e.attempt, e.completion) for e in effects if e.attempt
+    )

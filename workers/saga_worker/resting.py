@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from saga.core.model import ENDS, Direction, ParkCause, SagaStatus
 from saga.logs import log
 from saga.store.changes import SagaWrite
+from saga.store.services import PREFIX
 from saga_worker import backward, records
 from saga_worker.amending import amended
-from saga_worker.effects import Parking
+from saga_worker.effects import LiveEffect, Parking
 from saga_worker.turning import BY_REQUEST
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LINGER = timedelta(seconds=2)
 """A saga that waits longer than this leaves the worker's memory."""
+LOOKS_AFTER = timedelta(minutes=10)
+"""A saga that waits for one service is woken when that lets it in, and looks by itself after so long, up to twice that."""
 
 
 def resting_place(run: Run, waits: list[datetime]) -> SagaWrite | None:
@@ -38,13 +41,21 @@ def _may_sleep(run: Run, waits: list[datetime]) -> bool:
 
 
 def _asleep(run: Run, waits: list[datetime]) -> SagaWrite:
-    until = min(waits)
+    waiting = [e for e in run.effects if e.waiting_until is not None]
+    services = {e.held for e in waiting}
+    until, named = min(waits), [_waits_for(e) for e in waiting]
+    if len(services) == 1 and waiting[0].held is not None and not run.moments.waits():
+        until = run.clocks.now() + LOOKS_AFTER * (1 + waiting[0].jitter)
+        named = [PREFIX + waiting[0].held]
     if run.saga.deadline_at is not None and run.backward is None and not run.turning:
         until = min(until, run.saga.deadline_at)
-    waiting = [e.identity for e in run.effects if e.waiting_until is not None]
     if run.moments.waits():
-        waiting += [m.identity for m in run.moments.open()]
-    return records.asleep(run.direction(), run.inbox, until, waiting)
+        named += [m.identity for m in run.moments.open()]
+    return records.asleep(run.direction(), run.inbox, until, named)
+
+
+def _waits_for(effect: LiveEffect) -> str:
+    return effect.identity if effect.held is None else f"{effect.identity} (service {effect.held})"
 
 
 def _parked(run: Run) -> SagaWrite | None:

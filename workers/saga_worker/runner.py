@@ -133,9 +133,10 @@ class Run:
         fresh = [] if self.worker.draining else self._advance()
         if self.turning and self.backward is None:
             self._settle_everything()
-        done = self.write(None if fresh else self._rest(), [intent(effect, 1) for effect in fresh])
+        let_in = [e for e in fresh if self.worker.services.lets_all_in(e.step.service.name)]
+        done = self.write(None if fresh else self._rest(), [intent(effect, 1) for effect in let_in])
         for effect in fresh:
-            self.settlers.start(effect, done)
+            self.settlers.start(effect, done if effect in let_in else None)
         if not self._resting:
             self.moments.arm()
 

@@ -2,7 +2,8 @@
 
 Rules that hold here: no byte leaves before its intent is durable and the budget and the lease are checked
 (S5, S11); every observation is written before the next act follows from it, except a last one, which goes
-with the saga's next write; after the claim is lost nothing is written but evidence (S33).
+with the saga's next write; after the claim is lost nothing is written but evidence (S33); a service that is open or held is not called:
+nothing is intended, and the effect waits until it is let in.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from saga.core.decide import Accept, AwaitReply, Park, Probe, Send, Settle, Wait
 from saga.core.evidence import EvidenceKind, Phase, Probed, Replied
 from saga.core.facts import Want
 from saga.core.model import Direction, EffectStatus, NotExecuted, Outcome, Unknown
+from saga.core.verdict import Verdict
 from saga.ids import uuid7
 from saga.store.changes import Intent, Written
 from saga_worker.book import Settled
 from saga_worker.effects import LiveEffect, Parking
 from saga_worker.last_good import look_up
+from saga_worker.services import Leave
 
 if TYPE_CHECKING:
     from saga_worker.runner import Run
@@ -41,7 +44,8 @@ class Settler:
         self._nudge = asyncio.Event()
 
     def nudge(self) -> None:
-        """What the effect waits for may have changed: look again."""
+        """What the effect waits for may have changed: look again, and until then it does not count as waiting."""
+        self._effect.waiting_until = None
         self._nudge.set()
 
     async def settle(self, first: Written | None) -> None:
@@ -50,12 +54,16 @@ class Settler:
         first: what became of the write that carries the intent of attempt 1, when there was one.
         """
         effect = self._effect
-        if first is not None and not await self._begin(1, first):
+        if first is not None and not await self._begin(1, first, Leave(effect.step.service.name)):
             return
         while True:
             want = self._run.want(effect)
-            command = decide(effect.facts(self._run.clocks), want, self._run.clocks.now(), effect.jitter)
+            facts = self._run.worker.services.told(effect.facts(self._run.clocks), effect.step.service.name)
+            command = decide(facts, want, self._run.clocks.now(), effect.jitter)
             match command:
+                case Settle(verdict) if effect.attempt == 0:
+                    self._never_sent(verdict)
+                    return
                 case Settle(verdict):
                     if await look_up(self._run, effect, verdict.outcome, want):
                         continue
@@ -73,15 +81,44 @@ class Settler:
                 case Wait(until, _):
                     await self._save()
                     await self._wait(until)
-                case Send(attempt):
-                    await self._begin(attempt, await self._intend(attempt))
-                case Probe(phase):
-                    await self._save()
-                    await self._probe(phase)
+                case Send() | Probe():
+                    await self._call_out(command)
                 case AwaitReply():
                     raise AssertionError(f"{effect.identity} is in flight in two places")
 
-    async def _begin(self, attempt: int, written: Written) -> bool:
+    def _never_sent(self, verdict: Verdict) -> None:
+        """It waited for its service before its first intent, and is not wanted any more: nothing of it was written."""
+        effect, run = self._effect, self._run
+        if run.turning:
+            effect.unwanted = True
+            run.never_began(effect)
+        else:  # the function gave it up, and is told; should it be replayed, it will give it up again
+            effect.conclude(verdict)
+            effect.unwritten = False
+
+    async def _call_out(self, command: Send | Probe) -> None:
+        """Send or ask, if the service lets us; else wait until it does."""
+        effect, services = self._effect, self._run.worker.services
+        name = effect.step.service.name
+        leave = Leave(name) if services.lets_all_in(name) else await services.leave(name)
+        if leave is None:
+            await self._save()
+            effect.held = name
+            try:
+                await self._wait(services.look_at(name))
+            finally:
+                effect.held = None
+            return
+        try:
+            if isinstance(command, Send):
+                await self._begin(command.attempt, await self._intend(command.attempt), leave)
+            else:
+                await self._save()
+                await self._probe(command.phase, leave)
+        finally:
+            services.give_back(leave)
+
+    async def _begin(self, attempt: int, written: Written, leave: Leave) -> bool:
         """Make the attempt whose intent was written; False when the intent was refused (S32)."""
         effect, run = self._effect, self._run
         if not written.held:
@@ -90,7 +127,7 @@ class Settler:
         if (effect.identity, effect.direction) not in written.intents:
             if too_late:  # what refused it is being taken back (S30)
                 await run.turning.taken_back()
-                return await self._begin(attempt, await self._intend(attempt))
+                return await self._begin(attempt, await self._intend(attempt), leave)
             effect.unwanted = True
             if attempt == 1:
                 run.never_began(effect)
@@ -102,10 +139,11 @@ class Settler:
         finally:
             effect.in_flight = 0
         effect.ended = run.clocks.now()
+        excused = run.worker.services.saw(effect.step.service, outcome, leave)
         if run.lost:
             await run.worker.witness(run, effect, Replied(attempt, outcome, EvidenceKind.LATE_REPLY))
             raise ClaimLost
-        effect.untold = Replied(attempt, outcome)
+        effect.untold = Replied(attempt, outcome, excused=excused)
         effect.observe(effect.untold)
         return True
 
@@ -134,11 +172,12 @@ class Settler:
         # A stop in mid-call leaves the intent without an outcome: whoever claims the saga next finds it lost (S34).
         return await run.performer.attempt(effect, call, late)
 
-    async def _probe(self, phase: Phase) -> None:
+    async def _probe(self, phase: Phase, leave: Leave) -> None:
         effect, run = self._effect, self._run
         asked_at = run.clocks.now()
         call = self._call(effect.attempt, run.clocks.boot() + effect.policy.timeout.total_seconds())
         answer = await run.performer.probe(effect, call)
+        run.worker.services.heard(answer, leave)
         seen = Probed(effect.facts(run.clocks).attempts, answer, phase, asked_at)
         if run.lost:
             await run.worker.witness(run, effect, seen)

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
@@ -25,6 +25,7 @@ from saga.store import leases
 from saga.store.batch import Lane
 from saga.store.changes import DeclaredDead
 from saga.store.journal import Journal
+from saga.store.services import ServiceRow
 from saga_worker.chores import Chores
 from saga_worker.clocks import Clocks, Pace
 from saga_worker.effects import LiveEffect
@@ -32,6 +33,7 @@ from saga_worker.last_good import LastGood
 from saga_worker.memory import Memory
 from saga_worker.performer import Performer
 from saga_worker.runner import Run
+from saga_worker.services import Services
 
 LEAVE_S, CRASHED_S = 2.0, 0.5
 """How long a worker that stops, or that has crashed, waits for a database that is away."""
@@ -74,6 +76,7 @@ class Worker:
         self._drain_within = parse(drain_within)
         self._lane_count = lanes
         self._chores = Chores(self)
+        self.services = Services(self)
         self.memory = Memory(self, self._chores, concurrency)
         self.last_good = LastGood(self, self._chores)
         self._life: asyncio.Task[None] | None = None
@@ -227,6 +230,10 @@ class Worker:
     async def keep(self, saga_id: UUID, effect: LiveEffect, seen: Evidence) -> None:
         """Keep evidence, wake the saga, alarm where it contradicts."""
         await self._chores.witness(self.id, saga_id, effect, seen)
+
+    async def change_service(self, name: str, act: Callable[[ServiceRow], ServiceRow]) -> ServiceRow:
+        """Change how a service stands, for all workers."""
+        return await self._chores.change_service(name, act)
 
     def witness_soon(self, run: Run, effect: LiveEffect, seen: Evidence) -> None:
         """The same, from a callback."""
