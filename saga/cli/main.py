@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import typer
 
-from saga.cli import acts, check, database, demo, sagas, settling, worker
+from saga.cli import acts, check, database, demo, sagas, services, settling, worker
 from saga.cli.exits import Exit, Usage, code_of
 from saga.errors import SagaError
 
@@ -44,7 +44,7 @@ def root(
     del debug  # `main` has taken it, wherever it stood
 
 
-for module in (demo, sagas, settling, acts, worker, check, database):
+for module in (demo, sagas, settling, acts, services, worker, check, database):
     module.add_to(app)
 
 

@@ -176,7 +176,8 @@ def _said(one: EvidenceLine) -> str:
             early = "   (proves nothing: a request may still land)" if _proves_nothing(body) else ""
             return f"{word} {_detail(body)}{early}"
         case _:
-            return f"{str(body.get('outcome', '')).upper().replace('_', ' ')} {_detail(body)}"
+            excused = "   (its service was open: it counts against no budget)" if body.get("excused") else ""
+            return f"{str(body.get('outcome', '')).upper().replace('_', ' ')} {_detail(body)}{excused}"
 
 
 def _proves_nothing(body: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from saga.operator.errors import Ambiguous, Disagrees, NoWorker
 from saga.operator.findings import Finding, Stuck
 from saga.operator.records import Plan, Preview, ProbeAnswer, Resolution, Why
 from saga.operator.retention import Retention
+from saga.operator.services import ServiceActed, ServiceDesk, ServiceLine, ServicePreview
 from saga.store.acts import Acted, Moved, Overtaken
 from saga.store.audit import Entry
 from saga.store.queries import EvidenceLine, Group, Query, SagaLine, Story
@@ -35,6 +36,10 @@ __all__ = [
     "Resolution",
     "Retention",
     "SagaLine",
+    "ServiceActed",
+    "ServiceDesk",
+    "ServiceLine",
+    "ServicePreview",
     "Story",
     "Stuck",
     "Why",

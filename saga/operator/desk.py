@@ -17,8 +17,9 @@ from saga.operator.records import Preview, ProbeAnswer, Resolution, Why
 from saga.operator.resolving import UNSAID, Resolving
 from saga.operator.retention import Retention
 from saga.operator.sentences import refusal_of, sentence_of, statement_preview
+from saga.operator.services import ServiceDesk
 from saga.operator.words import plain
-from saga.store import operators, queries, stuck
+from saga.store import operators, queries, services, stuck
 from saga.store.acts import Act, Acted, Moved
 from saga.store.queries import Group, Query, SagaLine, Story
 from saga.store.stuck import WorkerLine
@@ -42,6 +43,11 @@ class Operator:
     def retention(self) -> Retention:
         """Purging what has ended long ago, and forgetting what is left of it."""
         return Retention(self._engine, self.who)
+
+    @property
+    def services(self) -> ServiceDesk:
+        """How services stand, and what may be done to one."""
+        return ServiceDesk(self._engine, self.who)
 
     # Looking.
 
@@ -81,7 +87,9 @@ class Operator:
     async def why(self, saga: str) -> Why:
         """Why it does not move, which evidence there is, what would settle it, and what happens next, when (S40)."""
         story = await self.show(saga)
-        return Why(story.saga, why.sentence(story, await self.workers()))
+        async with self._engine.connection() as connection:
+            stand = await services.every(connection, self._engine.schema)
+        return Why(story.saga, why.sentence(story, await self.workers(), stand))
 
     async def wait(self, saga: str, timeout: Duration | None = None) -> SagaLine:
         """The saga when it has ended.

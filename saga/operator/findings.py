@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from shlex import quote
 
+from saga.core.breaker import State
 from saga.core.model import Direction, ParkCause
-from saga.store import stuck
+from saga.operator.services import stands
+from saga.store import services, stuck
 from saga.store.connections import Connection
-from saga.store.stuck import Alarm, Doubted, Orphaned, Parked, Waiting, WorkerLine
+from saga.store.services import ServiceRow
+from saga.store.stuck import Alarm, Doubted, Held, Orphaned, Parked, Waiting, WorkerLine
 
 PERSON = "nothing, waits for you"
 BECAUSE = '--because "…"'
-MOVING = frozenset({"not_served", "overdue", "orphaned", "settling"})
+MOVING = frozenset({"not_served", "overdue", "orphaned", "settling", "let_alone"})
 """Kinds of finding that go away without a person, or with a worker."""
 
 
@@ -68,6 +71,7 @@ async def find_all(connection: Connection, schema: str) -> Stuck:
         *_waiting(await stuck.waiting(connection, schema), served),
         *(_orphaned(one, bool(served)) for one in await stuck.orphans(connection, schema)),
         *(_doubted(one) for one in await stuck.doubted(connection, schema)),
+        *_held(await services.every(connection, schema), await stuck.held(connection, schema)),
     ]
     found.sort(key=lambda f: (not f.needs_person, -f.oldest))
     return Stuck(tuple(found), tuple(workers))
@@ -118,6 +122,34 @@ def _waiting(lines: Sequence[Waiting], served: set[str]) -> Iterable[Finding]:
                 "overdue", cause, one.late, one.longest, "when a worker has room", None,
                 "saga worker list", one.example,
             )  # fmt: skip
+
+
+def _held(rows: Sequence[ServiceRow], waiting: Sequence[Held]) -> Iterable[Finding]:
+    """Services that are held or not closed, also while nobody waits: an operator's hold is easily forgotten."""
+    by_name = {one.service: one for one in waiting}
+    for row in rows:
+        sagas = by_name.get(row.name, Held(row.name, 0, timedelta(0), ""))
+        if row.circuit.lets_all_in and not sagas.count:
+            continue
+        name = quote(row.name)
+        if row.held_by is not None:
+            command, kind, then = f"saga service unhold {name} {BECAUSE}", "held", PERSON
+        else:
+            command, kind, then = "saga service list", "let_alone", "it is let in by waves"
+        seconds = None
+        if kind == "let_alone" and row.circuit.state is State.OPEN and row.circuit.next_at is not None:
+            seconds = max(0.0, (row.circuit.next_at - row.now).total_seconds())
+            then = f"a canary goes in {seconds:.0f} s"
+        yield Finding(
+            kind,
+            f"service {row.name} {stands(row)}",
+            sagas.count,
+            sagas.oldest,
+            then,
+            seconds,
+            command,
+            sagas.example,
+        )
 
 
 def _orphaned(one: Orphaned, anybody: bool) -> Finding:  # noqa: FBT001 - read at its one call

@@ -15,13 +15,15 @@ from saga.core.durations import show
 from saga.core.model import ENDS, EffectStatus, MomentKind, ParkCause, SagaStatus
 from saga.operator.effects import IN_DOUBT, named
 from saga.operator.sentences import seen_of
+from saga.operator.services import of_saga, stands
 from saga.store.operators import waits_for_hands
 from saga.store.queries import SagaLine, Story
 from saga.store.sagas import EffectRow
+from saga.store.services import ServiceRow
 from saga.store.stuck import WorkerLine
 
 
-def sentence(story: Story, workers: Sequence[WorkerLine]) -> str:
+def sentence(story: Story, workers: Sequence[WorkerLine], services: Sequence[ServiceRow] = ()) -> str:
     """The sentence for this saga."""
     saga = story.saga
     if saga.alarm is not None and saga.status is not SagaStatus.PARKED:
@@ -35,6 +37,8 @@ def sentence(story: Story, workers: Sequence[WorkerLine]) -> str:
                 f"{saga.key} has not begun: it starts at {at}, {_in(saga.wake_at, saga.now)}; {_by_whom(saga, workers)} takes it "
                 f"then; `saga cancel {quote(saga.key)}` before that, and nothing is ever sent."
             )
+        case SagaStatus.ASLEEP if (row := of_saga(saga.waiting_for, services)) is not None:
+            return f"{saga.key} waits for service {row.name}, which {stands(row)}{_doubts(story)}; nothing is counted meanwhile."
         case SagaStatus.ASLEEP:
             until = _in(saga.wake_at, saga.now)
             return f"{saga.key} waits for {saga.waiting_for or 'its time'}{_doubts(story)}; {_by_whom(saga, workers)} looks again {until}{_signals(story)}."

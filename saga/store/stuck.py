@@ -58,6 +58,13 @@ ORPHANS = Statement(
     " WHERE s.status = 'running' AND NOT EXISTS"
     " (SELECT 1 FROM {s}.worker w WHERE w.id = s.owner AND w.beat >= now() - w.lease) GROUP BY s.name, s.version",
 )
+HELD = Statement(
+    "stuck_held",
+    "Locks nothing. Zero rows: no saga sleeps until a service lets it in.",
+    "SELECT substr(waiting_for, 9), count(*), max(now() - updated_at), min(key) FROM {s}.saga WHERE status = 'asleep'"
+    " AND starts_with(waiting_for, 'service ') GROUP BY waiting_for",
+)
+NOW = Statement("stuck_now", "Reads no table. Never zero rows.", "SELECT now()")
 _UNHEARD = (
     " UNION ALL SELECT s.name, s.version, s.key, s.id, s.status, s.wake_at, e.step, e.direction, e.service, e.deadline_at"
     " FROM {{s}}.saga s JOIN {{s}}.effect e ON e.saga_id = s.id WHERE s.status = '{0}' AND s.epoch > 0"
@@ -147,6 +154,16 @@ class Orphaned:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Sagas that sleep until one service lets them in."""
+
+    service: str
+    count: int
+    oldest: timedelta
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
 class Doubted:
     """Sagas that settle a doubt by themselves. `next_in`: until the first sleeper wakes; None: one is at it now."""
 
@@ -196,6 +213,19 @@ async def doubted(connection: Connection, schema: str) -> list[Doubted]:
     """What is in doubt and still moves by itself."""
     rows = await (await connection.execute(DOUBTED.on(schema).encode())).fetchall()
     return [Doubted(*_with(row, {3: Direction})) for row in rows]
+
+
+async def held(connection: Connection, schema: str) -> list[Held]:
+    """What waits for a service that is open, held, or lets in by waves."""
+    rows = await (await connection.execute(HELD.on(schema).encode())).fetchall()
+    return [Held(*row) for row in rows]
+
+
+async def now(connection: Connection, schema: str) -> datetime:
+    """The database's now."""
+    (row,) = await (await connection.execute(NOW.on(schema).encode())).fetchall()
+    found: datetime = row[0]
+    return found
 
 
 def _with(row: tuple[Any, ...], decode: dict[int, Callable[[str], object]]) -> list[Any]:

@@ -105,7 +105,7 @@ def run(how: str) -> Ran:
         simulation.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("how", [NO_CONNECTION, UNANSWERED])
 def test_a_service_that_is_down_for_ten_minutes(how: str) -> None:
     """Every saga completes, however its calls failed: nothing is compensated or parked, and hardly an attempt is burnt.
