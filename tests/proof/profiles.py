@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from saga import Retry, Service
-from saga.testing.simulation.network import CALL_FAULTS, LATE, UNANSWERED
+from saga import Breaker, Retry, Service
+from saga.testing.simulation.network import CALL_FAULTS, LATE, LOST, NO_CONNECTION, UNANSWERED
 from saga.testing.simulation.service import REFUSES
 from saga.testing.simulation.wire import CRASH, FAILOVER, FREEZE, JUMP, KILL, MOMENTS, STOP
 
@@ -71,6 +71,13 @@ PROFILES = {
         Profile("refusing", SUCCESSES, calls=(LATE, UNANSWERED, REFUSES)),
         Profile("jumping", {}, step={"watch_for": WATCH_FOR}, moments=(JUMP,)),
         Profile("liar", {}, step={"watch_for": WATCH_FOR}, lies=3.0),
+        Profile(
+            "breaks",
+            {"remembers": "all", "key_lifetime": "24h", "breaker": Breaker(2, "2s", "6s")},
+            step={"watch_for": WATCH_FOR},
+            calls=(NO_CONNECTION, LOST, UNANSWERED),
+            moments=(),
+        ),
         Profile("liar-undone", {}, step={"watch_for": WATCH_FOR, "late": "compensate"}, lies=3.0),
         Profile("waits", ALL, waits=True, moments=(KILL, KILL, FREEZE, STOP, CRASH, FAILOVER)),
     )

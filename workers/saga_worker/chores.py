@@ -109,6 +109,10 @@ class Chores:
         """What reads returned last."""
         return await self._patiently(lambda c: last_good.find(c, self._worker.schema, hashes))
 
+    async def read_services(self) -> None:
+        """Know how services stand before anything is claimed: who has just started would call one that is open."""
+        await self._patiently(self._worker.services.round)
+
     async def change_service(self, name: str, act: Callable[[ServiceRow], ServiceRow]) -> ServiceRow:
         """Change how a service stands; how it stands then."""
         return await self._patiently(lambda c: services.change(c, self._worker.schema, name, act))

@@ -45,7 +45,8 @@ def _asleep(run: Run, waits: list[datetime]) -> SagaWrite:
     services = {e.held for e in waiting}
     until, named = min(waits), [_waits_for(e) for e in waiting]
     if len(services) == 1 and waiting[0].held is not None and not run.moments.waits():
-        until = run.clocks.now() + LOOKS_AFTER * (1 + waiting[0].jitter)
+        now = run.clocks.now()
+        until = until if until - now <= LINGER else now + LOOKS_AFTER * (1 + waiting[0].jitter)
         named = [PREFIX + waiting[0].held]
     if run.saga.deadline_at is not None and run.backward is None and not run.turning:
         until = min(until, run.saga.deadline_at)

@@ -82,6 +82,10 @@ class Services:
         now, circuit = self._worker.clocks.now(), self._shut.get(name)
         if circuit is None:
             return now
+        if circuit.turn != self._circuit(name).turn:
+            return (
+                now + SOON
+            )  # the table does not know yet, and nobody may sleep until something that is not written
         if circuit.held:
             return now + HELD_LOOK
         return max(circuit.next_at or now, now + SOON)

@@ -29,6 +29,8 @@ async def _ask(worker: Worker, watch: Watch) -> None:
     effect = await effect_of(worker, watch)
     if effect is None or effect.handlers.probe is None:
         return  # the code has no probe any more: the next deploy may have it again
+    if not worker.services.lets_all_in(effect.step.service.name):
+        return  # as good as no answer: it is asked when it is closed again
     asked_at = worker.clocks.now()
     answer = await worker.performer.probe(effect, question(worker, watch, effect, wanted=False))
     # S23: after a resend the one that landed is no news, and an older request may still follow it.

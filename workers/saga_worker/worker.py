@@ -132,6 +132,7 @@ class Worker:
     async def _one_life(self, started: asyncio.Event) -> bool:
         """Register, work, leave; True when it ended by being declared dead."""
         await self._chores.register(self._registration())
+        await self._chores.read_services()
         limit_ms = int(self._lease.total_seconds() * 1000 / 4)
         lanes = [Lane(self.schema, self.id, n, limit_ms) for n in range(self._lane_count)]
         self.memory.open([self._journal_of(lane) for lane in lanes])

@@ -24,6 +24,7 @@ from saga.testing.invariants import (
     i17_cancel_holds,
     i18_moments_hold,
     i19_signals_once,
+    i20_open_is_let_alone,
 )
 from saga.testing.invariants.record import Record, Violation
 
@@ -50,6 +51,7 @@ ALL: dict[str, Invariant] = {
     "I17": i17_cancel_holds.broken,
     "I18": i18_moments_hold.broken,
     "I19": i19_signals_once.broken,
+    "I20": i20_open_is_let_alone.broken,
 }
 
 

@@ -120,6 +120,7 @@ class Record:
     honest: that every service kept its promises, so that nothing landed late. misled: of which an operator stated what
     is not so; told: of which the truth came later. intrusions: writes and sends of whoever had no right to. pauses: by
     saga, how far apart its requests must be. signals: what was sent.
+    uninvited: requests to services that were open.
     """
 
     ledger: Ledger
@@ -139,6 +140,7 @@ class Record:
     intrusions: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     signals: list[SentSignal] = field(default_factory=list[SentSignal])
     pauses: dict[str, tuple[Pause, ...]] = field(default_factory=dict[str, tuple[Pause, ...]])
+    uninvited: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     @cached_property
     def lines(self) -> dict[str, list[Entry]]:

@@ -37,6 +37,8 @@ from saga_worker.effects import LiveEffect
 BOOT_AT = 1_000_000.0
 EPOCH_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 RESTART_S = 0.2
+STALE_ROUNDS = 2.5
+"""For so many rounds of its chores a worker may go on by what it has read of a service: one, and room for a lost connection."""
 DRIFT = 0.01
 """How far two machines' clocks drift apart, at most: far more than any real ones."""
 
@@ -91,7 +93,7 @@ class Simulation:
             self.setting.points,
         )
         self.database = SimulatedDatabase(around)
-        self.watch = Watch(self.database.model, self.setting.lease)
+        self.watch = Watch(self.database.model, self.setting.lease, STALE_ROUNDS * self.setting.pace.round)
         self.desk = Desk(self)
         self.shown: list[Shown] = []
         self.starts: list[Start] = []
@@ -200,7 +202,7 @@ class Simulation:
         return Record(
             self.ledger, self.database.claims(self.engine), self.shown, {s.key: s.expects for s in self.starts},
             rested, chain_faults=self.database.chain_faults(), unrest=self.database.unrest(), failures=self.failures,
-            texts=self._texts, canary=CANARY, honest=not self.setting.lies, intrusions=self._intrusions(),
+            texts=self._texts, canary=CANARY, honest=not self.setting.lies, intrusions=self._known(self.watch.found), uninvited=self._known(self.watch.uninvited),
             misled=frozenset(self.desk.misled), told=frozenset(self.desk.told), cancelled=self.desk.cancelled,
             pauses={s.key: s.pauses for s in self.starts}, signals=self.sent,
         )  # fmt: skip
@@ -220,8 +222,8 @@ class Simulation:
         yield from self.logged
         yield from self.database.texts()
 
-    def _intrusions(self) -> list[tuple[str, str]]:
-        return [(self.database.key_of(str(saga)), says) for saga, says in self.watch.found]
+    def _known(self, found: list[tuple[object, str]]) -> list[tuple[str, str]]:
+        return [(self.database.key_of(str(saga)), says) for saga, says in found]
 
     def _until(self, done: Callable[[], bool], limit: float) -> bool:
         met = [False]

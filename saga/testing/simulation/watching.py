@@ -1,4 +1,5 @@
-"""What is seen from outside of who may write and send: a worker without a lease, a write under an old claim.
+"""What is seen from outside of who may write and send: a worker without a lease, a write under an old claim, a call to an
+open service.
 
 Rules that hold here: nothing here changes what happens; a lease counts by true time, from the begin of the worker's last
 commit, whatever clocks say, so that a database whose clock jumps does not make a sender guilty.
@@ -23,23 +24,46 @@ _Look = Callable[[Transaction, Values, Result], None]
 
 
 class Watch:
-    """Looks at the statements of batches, and at the requests that leave. found: what must not be, by saga's id."""
+    """Looks at the statements of batches, and at the requests that leave. found: what must not be, by saga's id.
 
-    def __init__(self, database: Database, lease: float) -> None:
+    stale: for so many seconds a worker may go on by what it has read of a service. uninvited: calls to an open one.
+    """
+
+    def __init__(self, database: Database, lease: float, stale: float) -> None:
         """Look at everything from now on."""
         self.found: list[tuple[object, str]] = []
+        self.uninvited: list[tuple[object, str]] = []
         self._database = database
         self._lease = lease
+        self._stale = stale
+        self._opened: dict[str, tuple[int, float]] = {}
         self._beats: dict[object, float] = {}
         looks: dict[str, _Look] = {
             "beat": self._beat, "orphans": self._orphans,
             "outcomes": self._write, "first_intents": self._write, "next_intents": self._write, "sagas": self._write,
+            "service_put": self._stands,
         }  # fmt: skip
         database.overlay(lambda model: _watched(model, looks[model.name]) if model.name in looks else model)
 
     def leased(self, worker: object) -> bool:
         """Whether the lease of this worker still runs."""
         return self._database.timers.now() - self._beats.get(worker, 0.0) <= self._lease
+
+    def called(self, saga: object, service: str, what: str) -> None:
+        """A request goes to a service now. Questions are not looked at: an operator may ask whenever they want."""
+        database = self._database
+        row = database.tables.service.rows.get(service)
+        stands = None if row is None else row.committed
+        turn, since = self._opened.get(service, (-1, 0.0))
+        if stands is None or stands["state"] != "open" or stands["turn"] != turn:
+            return
+        known_for = database.timers.now() - since
+        if known_for > self._stale and stands["next_at"] > database.clock():
+            self.uninvited.append((saga, f"{what}, and {service} was open"))
+
+    def _stands(self, t: Transaction, p: Values, _: Result) -> None:
+        if p["state"] == "open":
+            self._opened[p["name"]] = (p["turn"], t.at)
 
     def _beat(self, t: Transaction, p: Values, _: Result) -> None:
         self._beats[p["me"]] = t.at
@@ -96,6 +120,8 @@ class WatchedNetwork(Network):
             self._watch.found.append(
                 (call.saga, f"{effect.identity} was sent by a worker whose lease was over")
             )
+        if self._host.machine.now > self._excused_until:
+            self._watch.called(call.saga, effect.step.service.name, f"{effect.identity} was sent")
         return await super().request(effect, call, checked)
 
     def status(self, effect: LiveEffect, call: Call, *, lag: float) -> Answer[Any]:
