@@ -71,6 +71,8 @@ PROFILES = {
         Profile("refusing", SUCCESSES, calls=(LATE, UNANSWERED, REFUSES)),
         Profile("jumping", {}, step={"watch_for": WATCH_FOR}, moments=(JUMP,)),
         Profile("liar", {}, step={"watch_for": WATCH_FOR}, lies=3.0),
+        Profile("liar-undone", {}, step={"watch_for": WATCH_FOR, "late": "compensate"}, lies=3.0),
+        Profile("waits", ALL, waits=True, moments=(KILL, KILL, FREEZE, STOP, CRASH, FAILOVER)),
         Profile(
             "breaks",
             {"remembers": "all", "key_lifetime": "24h", "breaker": Breaker(2, "2s", "6s")},
@@ -78,7 +80,5 @@ PROFILES = {
             calls=(NO_CONNECTION, LOST, UNANSWERED),
             moments=(),
         ),
-        Profile("liar-undone", {}, step={"watch_for": WATCH_FOR, "late": "compensate"}, lies=3.0),
-        Profile("waits", ALL, waits=True, moments=(KILL, KILL, FREEZE, STOP, CRASH, FAILOVER)),
     )
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof.mutants import sending, settling, storing, undoing, waiting, watching
+from tests.proof.mutants import breaking, sending, settling, storing, undoing, waiting, watching
 from tests.proof.mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -12,4 +12,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *storing.MUTANTS,
     *watching.MUTANTS,
     *waiting.MUTANTS,
+    *breaking.MUTANTS,
 )

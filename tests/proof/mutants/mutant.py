@@ -59,6 +59,7 @@ ONCE = Runs(("once",), 25)
 LAGS = Runs(("lags",), 5)
 PATIENT = Runs(("patient",), 15)
 WAITS = Runs(("waits",), 15)
+BREAKS = Runs(("breaks",), 25)
 LIARS = Runs(("liar", "liar-undone"), 25)
 
 
