@@ -28,6 +28,7 @@ def programs(page: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     "page",
     [
+        "breakers.md",
         "changing-code.md",
         "doing-without.md",
         "in-doubt.md",
