@@ -14,6 +14,7 @@ from tests.support.till import (
     Purchase,
     charge,
     invoice,
+    pay_at_bank,
     pay_keyless,
     pay_later,
     pay_mute,
@@ -45,6 +46,20 @@ async def purchase_mute(p: Purchase) -> str:
     """The same where nobody can ask about the payment."""
     await reserve(p.order, "chair")
     return await pay_mute(p.order, p.card)
+
+
+@saga("purchase-at-bank")
+async def purchase_at_bank(p: Purchase) -> str:
+    """The same where the payment has a breaker."""
+    await reserve(p.order, "chair")
+    return await pay_at_bank(p.order, p.card)
+
+
+@saga("purchase-by-mail")
+async def purchase_by_mail(p: Purchase) -> str:
+    """One that needs no payment."""
+    await reserve(p.order, "chair")
+    return await invoice(p.order)
 
 
 @saga("purchase-patient")
@@ -97,6 +112,8 @@ SAGAS: list[SagaDefinition[Purchase, Any]] = [
     purchase,
     purchase_keyless,
     purchase_mute,
+    purchase_at_bank,
+    purchase_by_mail,
     purchase_patient,
     purchase_slow,
     purchase_in_time,

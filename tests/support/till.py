@@ -16,6 +16,7 @@ import httpx
 
 from saga import (
     Answer,
+    Breaker,
     Call,
     Landed,
     NotExecuted,
@@ -38,6 +39,10 @@ inventory = Service(
 payment = Service(
     "payment", remembers="successes", key_lifetime="7d", lateness="1s", staleness="0s", classify=classify
 )
+bank = Service(
+    "bank", remembers="successes", key_lifetime="7d", lateness="1s", staleness="0s", classify=classify,
+    breaker=Breaker(3, "30s", "4s"),
+)  # fmt: skip
 keyless = Service("keyless", lateness="1s", staleness="0s", classify=classify)
 mute = Service("mute", lateness="1s", classify=classify)
 post_office = Service("post office", lateness="1s", classify=classify)
@@ -228,4 +233,22 @@ async def pay_slowly_status(call: Call, order: str, card: str) -> Answer[str]:
 
 @pay_slowly.compensate
 async def refund_slowly(call: Call, paid: str, order: str, card: str) -> None:
+    await _send("payment", "/refunds", call, {"order": order, "charge": paid, "amount": "5"})
+
+
+@step(bank, timeout="20s", retry=again, settle_within="1m")
+async def pay_at_bank(call: Call, order: str, card: str) -> str:
+    """The same charges, of a service with a breaker."""
+    paid = await _send("payment", "/charges", call, {"order": order, "card": card, "amount": "5"})
+    return str(paid["id"])
+
+
+@pay_at_bank.status
+async def pay_at_bank_status(call: Call, order: str, card: str) -> Answer[str]:
+    found = await _ask("payment", f"/charges/by-key/{call.key}")
+    return NotFound() if found is None else Landed(str(found["id"]))
+
+
+@pay_at_bank.compensate
+async def refund_at_bank(call: Call, paid: str, order: str, card: str) -> None:
     await _send("payment", "/refunds", call, {"order": order, "charge": paid, "amount": "5"})
