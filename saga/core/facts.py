@@ -165,11 +165,12 @@ class EffectFacts:
         begun = self.doubt_since
         if self.direction is Direction.BACKWARD and begun is None:
             begun = self.first_intent
-        start = max([*asked, *([begun] if begun is not None else [])], default=None)
+        times = asked if begun is None else [*asked, begun]
+        start = max(times, default=None)
         if start is None or self.let_in_since is None or start >= self.let_in_since:
             return start
-        done = [e.at for e in self.evidence if isinstance(e, Intended | Probed) and e.at >= self.let_in_since]
-        return min(done, default=None)
+        done = [e.at for e in self.evidence if isinstance(e, Intended | Probed)]
+        return min((at for at in done if at >= self.let_in_since), default=None)
 
     def last_probe(self) -> Probed | None:
         """The newest probe asked since the newest attempt, or None."""

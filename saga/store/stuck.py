@@ -64,7 +64,7 @@ HELD = Statement(
     "SELECT substr(waiting_for, 9), count(*), max(now() - updated_at), min(key) FROM {s}.saga WHERE status = 'asleep'"
     " AND starts_with(waiting_for, 'service ') GROUP BY waiting_for",
 )
-NOW = Statement("stuck_now", "Reads no table. Never zero rows.", "SELECT now()")
+NOW = Statement("stuck_now", "Locks nothing. Never zero rows.", "SELECT now()")
 _UNHEARD = (
     " UNION ALL SELECT s.name, s.version, s.key, s.id, s.status, s.wake_at, e.step, e.direction, e.service, e.deadline_at"
     " FROM {{s}}.saga s JOIN {{s}}.effect e ON e.saga_id = s.id WHERE s.status = '{0}' AND s.epoch > 0"
