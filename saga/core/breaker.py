@@ -59,7 +59,7 @@ class Window:
 class Circuit:
     """The breaker of one service as all workers share it. Times are the database's.
 
-    turn: +1 with each change of state and each wave. since: when the state began. reason: why it was opened.
+    turn: +1 with each change of state, each hold and each wave of canaries. since: when the state began. reason: why it was opened.
     next_at: when canaries may go (open), when a wave is let in anew (half-open), when the next sleepers are let in (closed).
     wave: how many are let in at once; of these taken: let in, passed: come back good. held: by an operator.
     """
@@ -158,16 +158,16 @@ def looked(circuit: Circuit, now: datetime, *, waiting: bool) -> Circuit:
             return _on(circuit, now)
         case State.CLOSED if waiting:
             size = min(RELEASED_MOST, max(RELEASED_FIRST, circuit.wave * 2))
-            return replace(circuit, turn=circuit.turn + 1, wave=size, next_at=now + RELEASE_EVERY)
+            return replace(circuit, wave=size, next_at=now + RELEASE_EVERY)
         case State.CLOSED:
             return circuit
 
 
 def released(before: Circuit, after: Circuit) -> int:
     """How many sleepers are let in because `before` has become `after`."""
-    if after.turn == before.turn or after.held or after.state is State.OPEN:
-        return 0
-    return after.places if after.state is State.HALF_OPEN else after.wave
+    if after.state is State.CLOSED and not after.held:
+        return after.wave if (after.turn, after.next_at) != (before.turn, before.next_at) else 0
+    return after.places if after.turn != before.turn else 0
 
 
 def opened_by_hand(circuit: Circuit, now: datetime, reason: str) -> Circuit:
