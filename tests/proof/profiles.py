@@ -12,7 +12,18 @@ from typing import Any
 from saga import Breaker, Retry, Service
 from saga.testing.simulation.network import CALL_FAULTS, LATE, LOST, NO_CONNECTION, UNANSWERED
 from saga.testing.simulation.service import REFUSES
-from saga.testing.simulation.wire import CRASH, FAILOVER, FREEZE, JUMP, KILL, MOMENTS, STOP
+from saga.testing.simulation.wire import (
+    BATCH_FAULTS,
+    BATCH_SLEPT_ON,
+    BATCH_SPLIT,
+    CRASH,
+    FAILOVER,
+    FREEZE,
+    JUMP,
+    KILL,
+    MOMENTS,
+    STOP,
+)
 
 TIMEOUT = "300ms"
 PATIENT = "4s"
@@ -27,7 +38,8 @@ class Profile:
     """One kind of service. probe: it has a status endpoint, and for undos too. step: options of every step.
 
     lies: by how many seconds at most it breaks the lateness that it declares. lags: every answer is as stale as declared.
-    waits: its sagas sleep, and wait for signals. calls, moments: which faults there are in its runs, with a call and at any moment. Few of them meet more often, so
+    waits: its sagas sleep, and wait for signals. calls, moments, batches: which faults there are in its runs, with a call, at any
+    moment, with a request to the database. Few of them meet more often, so
     that what takes two of them in a row is not left to luck.
     """
 
@@ -40,6 +52,7 @@ class Profile:
     waits: bool = False
     calls: tuple[str, ...] = CALL_FAULTS
     moments: tuple[str, ...] = MOMENTS
+    batches: tuple[str, ...] = BATCH_FAULTS
 
     @property
     def dedups(self) -> bool:
@@ -79,6 +92,8 @@ PROFILES = {
             step={"watch_for": WATCH_FOR},
             calls=(NO_CONNECTION, LOST, UNANSWERED),
             moments=(),
+            # Whoever was frozen knows how services stood before: until its next round it may call one that is open.
+            batches=tuple(fault for fault in BATCH_FAULTS if fault not in {BATCH_SPLIT, BATCH_SLEPT_ON}),
         ),
     )
 }

@@ -108,6 +108,7 @@ def run(plan: Plan, chance: Chance | None = None, setting: Setting | None = None
         pace=PACE,
         call_faults=profile.calls,
         moments=profile.moments,
+        batch_faults=profile.batches,
         operators=OPERATORS,
         lies=profile.lies,
         lags=profile.lags,

@@ -41,8 +41,8 @@ class Watch:
         looks: dict[str, _Look] = {
             "beat": self._beat, "orphans": self._orphans,
             "outcomes": self._write, "first_intents": self._write, "next_intents": self._write, "sagas": self._write,
+            "service_all": self._listed,
         }  # fmt: skip
-        database.tables.service.committed = self._stands
         database.overlay(lambda model: _watched(model, looks[model.name]) if model.name in looks else model)
 
     def leased(self, worker: object) -> bool:
@@ -61,10 +61,11 @@ class Watch:
         if known_for > self._stale and stands["next_at"] > database.clock():
             self.uninvited.append((saga, f"{what}, and {service} was open"))
 
-    def _stands(self, row: Values) -> None:
-        """From now on everybody can read it."""
-        if self._opened.get(row["name"], (-1, 0.0))[0] != row["turn"]:
-            self._opened[row["name"]] = (row["turn"], self._database.timers.now())
+    def _listed(self, _: Transaction, __: Values, result: Result) -> None:
+        """A worker has read how services stand: from now on whoever looks can know."""
+        for name, _state, turn, *_rest in result.lines or []:
+            if self._opened.get(name, (-1, 0.0))[0] != turn:
+                self._opened[name] = (turn, self._database.timers.now())
 
     def _beat(self, t: Transaction, p: Values, _: Result) -> None:
         self._beats[p["me"]] = t.at

@@ -192,20 +192,6 @@ class WatchTable(Table):
         self.next.add(values["next_at"], row, values)
 
 
-class ServiceTable(Table):
-    """Services. committed: is told of every version that everybody sees from now on."""
-
-    def __init__(self, *of: Any) -> None:
-        super().__init__(*of)
-        self.committed: Callable[[Values], None] = lambda _: None
-
-    def changed(self, row: Row, before: Values | None, after: Values | None) -> None:
-        """Tell it."""
-        del row, before
-        if after is not None:
-            self.committed(after)
-
-
 class Tables:
     """All tables of one schema."""
 
@@ -218,7 +204,7 @@ class Tables:
         self.signal: OfSagaTable = _made(OfSagaTable, "signal")
         self.watch: WatchTable = _made(WatchTable, "watch")
         self.worker: Table = _made(Table, "worker")
-        self.service: ServiceTable = _made(ServiceTable, "service")
+        self.service: Table = _made(Table, "service")
         self.request: Table = _made(Table, "request")
         self.audit: Table = _made(Table, "audit")
         self.setting: Table = _made(Table, "setting")
