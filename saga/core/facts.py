@@ -146,9 +146,7 @@ class EffectFacts:
         asked: list[Probed] = []
         for item in self.evidence:
             match item:
-                case Probed(at=at) if self.let_in_since is not None and at < self.let_in_since:
-                    pass
-                case Probed():
+                case Probed(at=at) if self.let_in_since is None or at >= self.let_in_since:
                     asked.append(item)
                 case RetryAsked():
                     asked.clear()  # an operator's retry begins the budget anew
