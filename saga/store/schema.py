@@ -26,10 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON
 
-from saga.core.breaker import State
 from saga.core.evidence import EvidenceKind
 from saga.core.model import Direction, EffectStatus, ParkCause, SagaStatus
-from saga.store import waits
+from saga.store import standing, waits
 from saga.store.parts import one_of, quoted, when
 
 SCHEMA_REVISION = "0001"
@@ -56,7 +55,7 @@ def metadata(schema: str = "saga") -> MetaData:
         waits.signal,
         _watch,
         _worker,
-        _service,
+        standing.service,
         _request,
         _audit,
         _setting,
@@ -244,31 +243,6 @@ def _worker(made: MetaData) -> Table:
         when("beat", nullable=False, now=True),
         CheckConstraint("state IN ('working', 'draining')", name="state_known"),
         postgresql_with={"fillfactor": "50"},  # room for HOT updates: `beat` is never indexed
-    )
-
-
-def _service(made: MetaData) -> Table:
-    """How services stand that were ever opened or held: the breaker that all workers share, and an operator's hold."""
-    return Table(
-        "service",
-        made,
-        Column("name", Text, primary_key=True),
-        Column("state", Text, nullable=False, server_default=State.CLOSED.value),
-        Column("turn", BigInteger, nullable=False, server_default="0"),
-        when("since"),
-        Column("reason", Text, nullable=False, server_default=""),
-        Column("cool_down", Interval, nullable=False),
-        when("next_at"),
-        Column("wave", Integer, nullable=False, server_default="0"),
-        Column("taken", Integer, nullable=False, server_default="0"),
-        Column("passed", Integer, nullable=False, server_default="0"),
-        Column("held_by", Text),
-        Column("held_because", Text),
-        when("held_at"),
-        one_of("state", State),
-        CheckConstraint("(held_by IS NULL) = (held_because IS NULL)", name="hold_has_a_reason"),
-        CheckConstraint("state = 'closed' OR next_at IS NOT NULL", name="next_while_not_closed"),
-        postgresql_with={"fillfactor": "50"},
     )
 
 
