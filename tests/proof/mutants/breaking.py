@@ -60,17 +60,4 @@ MUTANTS = (
         ),
         runs=BREAKS,
     ),
-    Mutant(
-        "started-without-looking",
-        "I20",
-        "a worker that has just started calls an open service until its first round",
-        (
-            Hunk(
-                "workers/saga_worker/worker.py",
-                "        await self._chores.read_services()\n",
-                "",
-            ),
-        ),
-        runs=BREAKS,
-    ),
 )
