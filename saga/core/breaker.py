@@ -124,7 +124,9 @@ def came_back(circuit: Circuit, now: datetime, turn: int) -> Circuit:
     """A call that was let in in `turn` was answered."""
     if circuit.state is not State.HALF_OPEN or circuit.turn != turn:
         return circuit
-    circuit = replace(circuit, passed=circuit.passed + 1)
+    # Its place was perhaps given back, or its turn began anew under the same number.
+    passed = circuit.passed + 1
+    circuit = replace(circuit, passed=passed, taken=max(circuit.taken, passed))
     if circuit.passed < circuit.wave:
         return circuit
     return _next(circuit, now)
