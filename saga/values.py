@@ -123,21 +123,19 @@ class Typed(Generic[T]):
         return True
 
 
-_PLAIN = (str, int, bool)
+def _is_plain(annotation: Any) -> bool:
+    return any(annotation is kind for kind in (str, int, bool))  # what stands there need not be hashable
 
 
 def _exact(annotation: Any) -> type | dict[str, type] | None:
     """The one type whose values are their own JSON, or that of each field of a TypedDict; None for all others."""
-    if annotation in _PLAIN:
+    if _is_plain(annotation):
         return cast("type", annotation)
-    if not is_typeddict(annotation):
-        return None
-    fields = annotation.__annotations__
-    return (
-        fields
-        if annotation.__required_keys__ >= fields.keys() and set(fields.values()) <= set(_PLAIN)
-        else None
-    )
+    if not is_typeddict(annotation) or hasattr(annotation, "__pydantic_config__"):
+        return None  # a configuration may ask for more than the types do
+    fields: dict[str, Any] = annotation.__annotations__
+    plain = all(map(_is_plain, fields.values()))
+    return fields if plain and annotation.__required_keys__ >= fields.keys() else None
 
 
 def _is_exactly(value: object, exact: type | dict[str, type]) -> bool:

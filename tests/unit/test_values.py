@@ -6,11 +6,11 @@ import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field, with_config
 from typing_extensions import TypedDict
 
 from saga.errors import Unstorable
@@ -150,3 +150,30 @@ def test_none_is_admitted_only_by_types_that_say_so() -> None:
     assert Typed[Any](None).admits_none()
     assert Typed[Any](int | None).admits_none()
     assert not Typed[Any](str).admits_none()
+
+
+@with_config(ConfigDict(str_max_length=3))
+class Short(TypedDict):
+    word: str
+
+
+class Unhashable:
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Noted(TypedDict):
+    word: Annotated[str, Unhashable()]
+
+
+def test_a_configured_dictionary_is_checked_in_full() -> None:
+    """Its fields are plain texts, and its configuration asks for more."""
+    with pytest.raises(ValueError, match="at most 3 characters"):
+        Typed[Short](Short).encode({"word": "long"})
+
+
+def test_what_is_noted_of_a_field_may_be_anything() -> None:
+    """A note that cannot be hashed stops no definition."""
+    assert Typed[Noted](Noted).encode({"word": "w"}) == '{"word":"w"}'
