@@ -121,12 +121,10 @@ def let_in(circuit: Circuit, now: datetime) -> tuple[Circuit, bool]:
 
 
 def came_back(circuit: Circuit, now: datetime, turn: int) -> Circuit:
-    """A call that was let in in `turn` was answered."""
-    if circuit.state is not State.HALF_OPEN or circuit.turn != turn:
+    """A call that was let in in `turn` was answered. A report that comes twice counts no call that nobody has made."""
+    if circuit.state is not State.HALF_OPEN or circuit.turn != turn or circuit.passed == circuit.taken:
         return circuit
-    # Its place was perhaps given back, or its turn began anew under the same number.
-    passed = circuit.passed + 1
-    circuit = replace(circuit, passed=passed, taken=max(circuit.taken, passed))
+    circuit = replace(circuit, passed=circuit.passed + 1)
     if circuit.passed < circuit.wave:
         return circuit
     return _next(circuit, now)

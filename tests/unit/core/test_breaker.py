@@ -212,3 +212,11 @@ def test_a_service_knows_its_breaker() -> None:
     """Also one from a profile; without one nothing opens it but an operator."""
     assert Service("psp", breaker=Breaker(3, "10s", "20s")).breaker == RULES
     assert Service("psp").breaker is None
+
+
+def test_a_report_that_comes_twice_counts_once() -> None:
+    """A commit whose reply was lost is made again: in the next wave nobody has been let in yet."""
+    circuit, _ = breaker.let_in(opened(), LATER)
+    after = breaker.came_back(circuit, LATER, circuit.turn)
+    assert (after.wave, after.taken) == (2, 0)
+    assert breaker.came_back(after, LATER, after.turn) == after
