@@ -57,6 +57,17 @@ class Wish:
     max_age: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """How a service does. let_alone: it is open or held. let_in_since: when it was closed again; None: never."""
+
+    let_alone: bool = False
+    let_in_since: datetime | None = None
+
+
+CLOSED = Stands()
+
+
 @dataclass(slots=True, eq=False)
 class LiveEffect:
     """One effect of a saga that is in memory. Times are the database's, `quiet_boot` ours.
@@ -132,8 +143,8 @@ class LiveEffect:
         """Whether it landed with a result that could not be kept."""
         return isinstance(self.outcome, Succeeded) and self.outcome.rule == UNSTORABLE
 
-    def facts(self, clocks: Clocks) -> EffectFacts:
-        """What the rules read, at this moment."""
+    def facts(self, clocks: Clocks, stands: Stands = CLOSED) -> EffectFacts:
+        """What the rules read, at this moment. stands: how its service does, where that matters."""
         quiet = None
         if self.deadline is not None and not self.open:
             quiet = self.deadline + self.step.service.promises.quiet_after
@@ -151,6 +162,8 @@ class LiveEffect:
             key_expires=self.key_expires,
             doubt_since=self.doubt_since,
             ended=self.ended,
+            let_alone=stands.let_alone,
+            let_in_since=stands.let_in_since,
         )
 
     def facts_outcome(self) -> Outcome:

@@ -55,6 +55,7 @@ class Memory:
         self.journals = journals
         self._polls, self._pauses = [0.0] * len(journals), [self._eager] * len(journals)
         self._asked = [0] * len(journals)
+        self._calls = Calls()  # those of an earlier life are no saga's of this one
 
     def close(self) -> list[Run]:
         """End a life; what was running is the caller's to stop. A claim that is still under way is given back."""

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 from saga.core import breaker
 from saga.core.breaker import Circuit, State, Window
 from saga.core.evidence import NoAnswer, ProbeAnswer
-from saga.core.facts import EffectFacts
 from saga.core.model import Hint, NotExecuted, Outcome, Unknown
 from saga.logs import log
 from saga.service import Service
 from saga.store import services
 from saga.store.connections import Connection
 from saga.store.services import ServiceRow
+from saga_worker.effects import CLOSED, Stands
 
 if TYPE_CHECKING:
     from saga_worker.worker import Worker
@@ -69,13 +69,13 @@ class Services:
         """Whether it is called without asking."""
         return name not in self._shut
 
-    def told(self, facts: EffectFacts, name: str) -> EffectFacts:
-        """The facts of an effect, with what is known of its service."""
+    def stands(self, name: str) -> Stands:
+        """What is known of it, as the rules of an effect ask."""
         row = self._rows.get(name)
         if row is None:
-            return facts
+            return CLOSED
         since = row.circuit.since if row.circuit.state is State.CLOSED else None
-        return replace(facts, let_alone=name in self._shut, let_in_since=since)
+        return Stands(name in self._shut, since)
 
     def look_at(self, name: str) -> datetime:
         """When whoever waits for it in memory looks again, if nothing changes before."""

@@ -58,7 +58,7 @@ class Settler:
             return
         while True:
             want = self._run.want(effect)
-            facts = self._run.worker.services.told(effect.facts(self._run.clocks), effect.step.service.name)
+            facts = effect.facts(self._run.clocks, self._run.worker.services.stands(effect.step.service.name))
             command = decide(facts, want, self._run.clocks.now(), effect.jitter)
             match command:
                 case Settle(verdict) if effect.attempt == 0:
