@@ -14,7 +14,16 @@ from typing import Annotated, Any
 
 import typer
 
-from saga.cli.desk import BecauseOption, DryRunOption, TagOption, WhoOption, YesOption, at_desk, tags_of
+from saga.cli.desk import (
+    BecauseOption,
+    DryRunOption,
+    TagOption,
+    WhoOption,
+    YesOption,
+    at_desk,
+    require_reason,
+    tags_of,
+)
 from saga.cli.exits import Exit, Usage, code_of
 from saga.cli.output import Form, FormOption, emit, preview_json
 from saga.cli.sagas import MOST, CauseOption, NameOption, StatusOption, StepOption
@@ -162,8 +171,7 @@ def _query(
 
 
 def _run(order: Order, who: str | None, where: tuple[str | None, str, str | None]) -> int:
-    if not order.because.strip():
-        raise Usage("--because must say something: it is kept in the audit")
+    require_reason(order.because)
 
     async def go(desk: Operator) -> Outcome:
         previews = await _look(desk, order)

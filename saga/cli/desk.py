@@ -86,6 +86,26 @@ def who_acts(said: str | None) -> str:
         raise Usage(f"nobody knows who you are: give --as NAME, or set {USER}") from None
 
 
+def require_reason(because: str) -> None:
+    """Whoever acts says why.
+
+    Raises:
+        Usage: they do not.
+    """
+    if not because.strip():
+        raise Usage("--because must say something: it is kept in the audit")
+
+
+def require_app(app: str | None) -> None:
+    """Whose definitions are meant must be said.
+
+    Raises:
+        Usage: it is not.
+    """
+    if app is None:
+        raise Usage("which definitions? give --app MODULE:ENGINE, or set SAGA_APP")
+
+
 def duration(option: str, text: str | None) -> timedelta | None:
     """A duration that was typed.
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from saga.cli.acts import confirm
-from saga.cli.desk import BecauseOption, DryRunOption, WhoOption, YesOption, at_desk, duration
+from saga.cli.desk import BecauseOption, DryRunOption, WhoOption, YesOption, at_desk, duration, require_reason
 from saga.cli.exits import Usage
 from saga.cli.output import Form, FormOption, emit_one
 from saga.cli.target import DatabaseOption, SchemaOption, say
@@ -99,8 +99,7 @@ def _wanted(
     statuses = frozenset(status or ENDS)
     if age is None and forget_age is None:
         raise Usage("how old? give --older-than 90d, or --forget-tombstones-older-than 3650d")
-    if not because.strip():
-        raise Usage("--because must say something: it is kept in the audit")
+    require_reason(because)
     if not statuses <= ENDS:
         raise Usage(f"--status: only what has ended is purged: {', '.join(sorted(ENDS))}")
     return Wanted(age, forget_age, statuses, because)

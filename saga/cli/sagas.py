@@ -15,6 +15,7 @@ from saga.cli.desk import (
     TagOption,
     at_desk,
     duration,
+    require_app,
     tags_of,
     time,
     typed_or_read,
@@ -101,8 +102,7 @@ def start(
     form: FormOption = Form.TABLE,
 ) -> None:
     """Start a saga; the same key with the same input is the same saga."""
-    if app is None:
-        raise Usage("which definitions? give --app MODULE:ENGINE, or set SAGA_APP")
+    require_app(app)
     text = typed_or_read(input)
     span, moment, tags = duration("--after", after), time("--at", at), tags_of(tag)
 
@@ -133,8 +133,7 @@ def signal(
     form: FormOption = Form.TABLE,
 ) -> None:
     """Send a saga a signal that it waits for, or will wait for."""
-    if app is None:
-        raise Usage("which definitions? give --app MODULE:ENGINE, or set SAGA_APP")
+    require_app(app)
     text = typed_or_read(payload)
 
     async def go(engine: Engine) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from saga.cli.acts import confirm
-from saga.cli.desk import BecauseOption, DryRunOption, WhoOption, YesOption, at_desk
-from saga.cli.exits import Exit, Usage
+from saga.cli.desk import BecauseOption, DryRunOption, WhoOption, YesOption, at_desk, require_reason
+from saga.cli.exits import Exit
 from saga.cli.output import Form, FormOption, emit, emit_one, when
 from saga.cli.target import AppOption, DatabaseOption, SchemaOption, say
 from saga.errors import Unsafe
@@ -21,6 +21,13 @@ from saga.operator import Operator, ServiceActed, ServiceLine
 service = typer.Typer(
     help="How services stand, and what you say of them.", no_args_is_help=True, rich_markup_mode=None
 )
+ACTS = {
+    "hold": "Call it no more until it is let go; sagas that need it wait, and nothing is burnt.",
+    "unhold": "End a hold: a canary goes first, then what waits follows in waves.",
+    "open": "Say that it is down: it is let alone for its cool-down, then canaries find out.",
+    "close": "Say that it is back: it is called at once, and what waits follows in waves.",
+}
+"""What an operator says of a service, and what comes of it."""
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The service, as the code names it.")]
 
 
@@ -48,72 +55,26 @@ def list_(
     emit(form, "services", [_json(line) for line in lines], table)
 
 
-@service.command()
-def hold(
-    name: NameArgument,
-    *,
-    because: BecauseOption,
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    who: WhoOption = None,
-    app: AppOption = None,
-    url: DatabaseOption = None,
-    schema: SchemaOption = "saga",
-    form: FormOption = Form.TABLE,
-) -> int:
-    """Call it no more until it is let go; sagas that need it wait, and nothing is burnt."""
-    return _act("hold", name, because, (yes, dry_run, form), (who, url, schema, app))
+def _command(act: str) -> Callable[..., int]:
+    def command(
+        name: NameArgument,
+        *,
+        because: BecauseOption,
+        yes: YesOption = False,
+        dry_run: DryRunOption = False,
+        who: WhoOption = None,
+        app: AppOption = None,
+        url: DatabaseOption = None,
+        schema: SchemaOption = "saga",
+        form: FormOption = Form.TABLE,
+    ) -> int:
+        return _act(act, name, because, (yes, dry_run, form), (who, url, schema, app))
+
+    return command
 
 
-@service.command()
-def unhold(
-    name: NameArgument,
-    *,
-    because: BecauseOption,
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    who: WhoOption = None,
-    app: AppOption = None,
-    url: DatabaseOption = None,
-    schema: SchemaOption = "saga",
-    form: FormOption = Form.TABLE,
-) -> int:
-    """End a hold: a canary goes first, then what waits follows in waves."""
-    return _act("unhold", name, because, (yes, dry_run, form), (who, url, schema, app))
-
-
-@service.command("open")
-def open_(
-    name: NameArgument,
-    *,
-    because: BecauseOption,
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    who: WhoOption = None,
-    app: AppOption = None,
-    url: DatabaseOption = None,
-    schema: SchemaOption = "saga",
-    form: FormOption = Form.TABLE,
-) -> int:
-    """Say that it is down: it is let alone for its cool-down, then canaries find out."""
-    return _act("open", name, because, (yes, dry_run, form), (who, url, schema, app))
-
-
-@service.command()
-def close(
-    name: NameArgument,
-    *,
-    because: BecauseOption,
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    who: WhoOption = None,
-    app: AppOption = None,
-    url: DatabaseOption = None,
-    schema: SchemaOption = "saga",
-    form: FormOption = Form.TABLE,
-) -> int:
-    """Say that it is back: it is called at once, and what waits follows in waves."""
-    return _act("close", name, because, (yes, dry_run, form), (who, url, schema, app))
+for _name, _help in ACTS.items():
+    service.command(_name, help=_help)(_command(_name))
 
 
 def _act(
@@ -124,8 +85,7 @@ def _act(
     where: tuple[str | None, str | None, str, str | None],
 ) -> int:
     (yes, dry_run, form), (who, url, schema, app) = how, where
-    if not because.strip():
-        raise Usage("--because must say something: it is kept in the audit")
+    require_reason(because)
 
     async def go(desk: Operator) -> tuple[dict[str, Any], str]:
         preview = await desk.services.preview(act, name)

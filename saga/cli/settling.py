@@ -21,6 +21,7 @@ from saga.cli.desk import (
     YesOption,
     at_desk,
     duration,
+    require_reason,
     typed_or_read,
 )
 from saga.cli.exits import Usage
@@ -101,8 +102,7 @@ def resolve(
         raise Usage("state one: --landed or --never")
     if result is not None and never:
         raise Usage("--result goes with --landed: what never landed gave nothing")
-    if not because.strip():
-        raise Usage("--because must say something: it is kept in the audit")
+    require_reason(because)
     value = UNSAID if result is None else parse_result(typed_or_read(result))
     within = duration("--timeout", timeout)
     assert within is not None, "it has a default"

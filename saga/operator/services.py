@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from saga.core.breaker import Circuit, State
 from saga.core.durations import show
-from saga.errors import InputError, NotFoundError
+from saga.errors import NotFoundError
+from saga.operator.words import plain
 from saga.store import service_acts, services, stuck
 from saga.store.service_acts import ServiceAct
 from saga.store.services import PREFIX, ServiceRow
@@ -106,12 +107,11 @@ class ServiceDesk:
         return await self._act(ServiceAct.CLOSE, name, because)
 
     async def _act(self, act: ServiceAct, name: str, because: str) -> ServiceActed:
-        if not because.strip() or "\x00" in because:
-            raise InputError("because must say something, in plain text: it is kept in the audit")
+        reason = plain("because", because)
         await self._find(name)
         async with self._engine.connection() as connection:
             _, number = await service_acts.act_on(
-                connection, self._engine.schema, name, act, who=self._who, because=because
+                connection, self._engine.schema, name, act, who=self._who, because=reason
             )
         return ServiceActed(await self._find(name), number)
 
