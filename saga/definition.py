@@ -13,12 +13,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from saga.core.durations import Duration
 from saga.discovery import by_name, by_signal_name, signals_in, steps_in
-from saga.errors import InputError
 from saga.handlers import hints_of, signature_of
 from saga.service import duration
 from saga.signals import Signal
 from saga.steps import Step
-from saga.values import Typed
+from saga.values import Typed, named
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -101,10 +100,8 @@ class SagaDefinition(Generic[In, Out]):
         Raises:
             InputError: it has the wrong shape or cannot be stored; the message is pydantic's.
         """
-        try:
+        with named(f"input of saga {self.name}"):
             return self.input.encode(value)
-        except ValueError as error:
-            raise InputError(f"the input of saga {self.name} is wrong: {error}") from None
 
     def read_input(self, text: str) -> In:
         """The input in JSON text that a person or another program wrote.
@@ -112,10 +109,8 @@ class SagaDefinition(Generic[In, Out]):
         Raises:
             InputError: it is no JSON, or has the wrong shape; the message is pydantic's.
         """
-        try:
+        with named(f"input of saga {self.name}"):
             return self.input.read(text)
-        except ValueError as error:
-            raise InputError(f"the input of saga {self.name} is wrong: {error}") from None
 
     def decode_input(self, text: str) -> In:
         """The stored input. Raises ValueError when its type has changed since."""

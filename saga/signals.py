@@ -12,9 +12,8 @@ from typing import Generic, TypeVar
 from saga.calls import Wait
 from saga.core.durations import Duration
 from saga.core.model import MomentKind
-from saga.errors import InputError
 from saga.moments import running, seconds_of
-from saga.values import Typed
+from saga.values import Typed, named
 
 T = TypeVar("T")
 
@@ -62,10 +61,8 @@ class Signal(Generic[T]):
         Raises:
             InputError: it has the wrong shape or cannot be stored; the message is pydantic's.
         """
-        try:
+        with named(f"payload of signal {self.name}"):
             return self.typed.encode(payload)
-        except ValueError as error:
-            raise InputError(f"the payload of signal {self.name} is wrong: {error}") from None
 
     def read(self, text: str) -> T:
         """The payload in JSON text that a person or another program wrote.
@@ -73,10 +70,8 @@ class Signal(Generic[T]):
         Raises:
             InputError: it is no JSON, or has the wrong shape; the message is pydantic's.
         """
-        try:
+        with named(f"payload of signal {self.name}"):
             return self.typed.read(text)
-        except ValueError as error:
-            raise InputError(f"the payload of signal {self.name} is wrong: {error}") from None
 
     def decode(self, text: str) -> T:
         """The stored payload. Raises ValueError when its class has changed since."""

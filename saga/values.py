@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import (
@@ -20,7 +22,7 @@ from pydantic import (
 )
 from typing_extensions import is_typeddict
 
-from saga.errors import TooLarge, Unstorable
+from saga.errors import InputError, TooLarge, Unstorable
 
 T = TypeVar("T")
 
@@ -171,6 +173,19 @@ def canonical(data: Any) -> str:
             f"{size:,} bytes of JSON are over the limit of 1 MiB: store it elsewhere, and give its address here"
         )
     return text
+
+
+@contextmanager
+def named(what: str) -> Generator[None]:
+    """Around a value that a caller gave: what is wrong with it is told with its name.
+
+    Raises:
+        InputError: it has the wrong shape or cannot be stored; the message is pydantic's.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f"the {what} is wrong: {error}") from None
 
 
 def said(error: ValidationError) -> str:

@@ -4,6 +4,8 @@
 `GET /releases/by-key/KEY`. What it does not have it refuses with 422 `sold_out`.
 """
 
+from functools import partial
+
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,17 +55,11 @@ def routes(desk: Desk) -> list[Route]:
 
         return await desk.serve(request, "release", asked.order, decide)
 
-    async def reservation_status(request: Request) -> Response:
-        return await desk.serve_status(request, "reserve")
-
-    async def release_status(request: Request) -> Response:
-        return await desk.serve_status(request, "release")
-
     return [
         Route("/reservations", reserve, methods=["POST"]),
         Route("/releases", release, methods=["POST"]),
-        Route("/reservations/by-key/{key}", reservation_status),
-        Route("/releases/by-key/{key}", release_status),
+        Route("/reservations/by-key/{key}", partial(desk.serve_status, operation="reserve")),
+        Route("/releases/by-key/{key}", partial(desk.serve_status, operation="release")),
     ]
 
 

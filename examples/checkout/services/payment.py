@@ -6,6 +6,7 @@ known under no key: after one, the status route still answers 404.
 """
 
 from decimal import Decimal
+from functools import partial
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -61,17 +62,11 @@ def routes(desk: Desk) -> list[Route]:
 
         return await desk.serve(request, "refund", asked.order, decide)
 
-    async def charge_status(request: Request) -> Response:
-        return await desk.serve_status(request, "charge")
-
-    async def refund_status(request: Request) -> Response:
-        return await desk.serve_status(request, "refund")
-
     return [
         Route("/charges", charge, methods=["POST"]),
         Route("/refunds", refund, methods=["POST"]),
-        Route("/charges/by-key/{key}", charge_status),
-        Route("/refunds/by-key/{key}", refund_status),
+        Route("/charges/by-key/{key}", partial(desk.serve_status, operation="charge")),
+        Route("/refunds/by-key/{key}", partial(desk.serve_status, operation="refund")),
     ]
 
 

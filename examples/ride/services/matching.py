@@ -4,6 +4,8 @@
 Remembers every answer.
 """
 
+from functools import partial
+
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -52,17 +54,11 @@ def routes(desk: Desk) -> list[Route]:
 
         return await desk.serve(request, "release", asked.ride, decide)
 
-    async def match_status(request: Request) -> Response:
-        return await desk.serve_status(request, "match")
-
-    async def release_status(request: Request) -> Response:
-        return await desk.serve_status(request, "release")
-
     return [
         Route("/matches", match, methods=["POST"]),
         Route("/releases", release, methods=["POST"]),
-        Route("/matches/by-key/{key}", match_status),
-        Route("/releases/by-key/{key}", release_status),
+        Route("/matches/by-key/{key}", partial(desk.serve_status, operation="match")),
+        Route("/releases/by-key/{key}", partial(desk.serve_status, operation="release")),
     ]
 
 

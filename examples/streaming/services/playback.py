@@ -3,6 +3,8 @@
 `POST /streams` {visit, title} · `POST /closings` {visit, stream} · `GET /streams/by-key/KEY` · `GET /closings/by-key/KEY`.
 """
 
+from functools import partial
+
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,17 +47,11 @@ def routes(desk: Desk) -> list[Route]:
 
         return await desk.serve(request, "closing", asked.visit, decide)
 
-    async def stream_status(request: Request) -> Response:
-        return await desk.serve_status(request, "stream")
-
-    async def closing_status(request: Request) -> Response:
-        return await desk.serve_status(request, "closing")
-
     return [
         Route("/streams", open_stream, methods=["POST"]),
         Route("/closings", close, methods=["POST"]),
-        Route("/streams/by-key/{key}", stream_status),
-        Route("/closings/by-key/{key}", closing_status),
+        Route("/streams/by-key/{key}", partial(desk.serve_status, operation="stream")),
+        Route("/closings/by-key/{key}", partial(desk.serve_status, operation="closing")),
     ]
 
 

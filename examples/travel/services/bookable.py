@@ -5,6 +5,8 @@
 refused with 422 `fully_booked`.
 """
 
+from functools import partial
+
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -56,15 +58,9 @@ def _routes(desk: Desk, thing: str) -> list[Route]:
 
         return await desk.serve(request, f"cancel_{thing}", asked.trip, decide)
 
-    async def booking_status(request: Request) -> Response:
-        return await desk.serve_status(request, thing)
-
-    async def cancellation_status(request: Request) -> Response:
-        return await desk.serve_status(request, f"cancel_{thing}")
-
     return [
         Route("/bookings", book, methods=["POST"]),
         Route("/cancellations", cancel, methods=["POST"]),
-        Route("/bookings/by-key/{key}", booking_status),
-        Route("/cancellations/by-key/{key}", cancellation_status),
+        Route("/bookings/by-key/{key}", partial(desk.serve_status, operation=thing)),
+        Route("/cancellations/by-key/{key}", partial(desk.serve_status, operation=f"cancel_{thing}")),
     ]
